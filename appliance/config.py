@@ -1,0 +1,352 @@
+"""The configuration as types: what a site may say, its defaults and units, and nothing else.
+
+Read once at start; a changed file means a restart. Units are in the names, paths are relative to the file, secrets
+come from files or systemd credentials and never from the YAML. Functions take the section they need, not the whole.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from appliance import yamlfile
+from appliance.errors import ConfigError
+from appliance.model import ONLY_PROJECT, UNLISTED, is_source
+from appliance.yamlfile import Network
+
+MiB = 1024 * 1024
+GiB = 1024 * MiB
+
+Release = Literal["automatic", "manual"]
+
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 Table 6.2-1, AE: no backslash, no control characters
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def _check(ok: bool, problem: str) -> None:
+    if not ok:
+        raise ValueError(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Where the key of the pseudonyms is. Missing, or not the key the store was made with: no start."""
+
+    key_file: Path | None = None  # left out: the systemd credential 'pseudonym-key'
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The second, encrypted port of the SCP. Source: PS3.15 B.12."""
+
+    certificate: Path  # PEM, the chain of this appliance
+    key: Path  # PEM
+    port: int = 2762
+    client_ca: Path | None = None  # PEM: only callers with a certificate of this CA; left out: any caller
+    handshake_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.port <= 65535, "port must be 0 to 65535.")
+        _check(self.handshake_s > 0, "handshake_s must be more than 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A sender that is let in."""
+
+    ae_title: str
+    address: Network | None = None  # IP or CIDR; left out: any address
+    source: str = ""  # its name in ids, paths and metrics; left out: made of the AE title
+    release: Release | None = None  # overrides the site's
+
+    def __post_init__(self) -> None:
+        _check(
+            _AE_TITLE.fullmatch(self.ae_title) is not None and self.ae_title.strip() == self.ae_title,
+            "ae_title must be 1 to 16 characters without backslash, not starting or ending with a blank.",
+        )
+        if not self.source:
+            object.__setattr__(self, "source", _source_of(self.ae_title))
+        _check(is_source(self.source), "source must be 1 to 16 letters, digits or underscores.")
+
+
+@dataclass(frozen=True, slots=True)
+class Scp:
+    """The DICOM receiver."""
+
+    ae_title: str = "APPLIANCE"
+    host: str = "0.0.0.0"  # noqa: S104 - a receiver listens on the hospital's network unless told otherwise
+    port: int = 11112
+    peers: Literal["any"] | tuple[Peer, ...] = "any"
+    any_called_ae: bool = True  # false: a caller must name ae_title (or a project's) as the called AE title
+    tls: Tls | None = None
+    max_associations: int = 64
+    idle_s: float = 60.0  # an association that says nothing for this long is aborted
+    drain_s: float = 30.0  # SIGTERM: running associations may finish for this long
+    max_pdu_kb: int = 128  # what we announce; PS3.8 D.1
+    strict_uids: bool = False  # true: A900 when the data set's UIDs differ from the command's; else quarantine later
+
+    def __post_init__(self) -> None:
+        _check(_AE_TITLE.fullmatch(self.ae_title) is not None, "ae_title must be 1 to 16 characters.")
+        _check(0 <= self.port <= 65535, "port must be 0 to 65535.")
+        _check(1 <= self.max_associations <= 1000, "max_associations must be 1 to 1000.")
+        _check(4 <= self.max_pdu_kb <= 128, "max_pdu_kb must be 4 to 128.")
+        _check(self.idle_s > 0 and self.drain_s >= 0, "idle_s must be more than 0, drain_s at least 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """A clinic that drops files: the name of its inbox folder is the key in the configuration."""
+
+    source: str = ""  # left out: made of the folder's name
+    release: Release | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """How large a zip or tar may be before it is taken for an attack."""
+
+    max_gb: float = 20.0  # all members together, unpacked
+    max_ratio: float = 200.0  # unpacked to packed
+    max_depth: int = 3  # archives in archives
+    max_files: int = 100_000
+
+    def __post_init__(self) -> None:
+        _check(
+            min(self.max_gb, self.max_ratio, self.max_depth, self.max_files) > 0, "limits must be more than 0."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The folders that clinics drop files into: one sub-folder a clinic."""
+
+    path: Path
+    quiet_s: float = 60.0  # no event and unchanged size and time for this long: the item has settled
+    scan_s: float = 2.0  # events only wake; this scan decides
+    processed_days: int = 7  # 0: taken files are removed
+    clinics: dict[str, Clinic] = field(default_factory=dict)  # folders not named here are taken as 'unlisted'
+    archives: Archives = field(default_factory=Archives)
+
+    def __post_init__(self) -> None:
+        _check(self.quiet_s >= 0 and self.scan_s > 0, "quiet_s must be at least 0, scan_s more than 0.")
+        _check(self.processed_days >= 0, "processed_days must be at least 0.")
+        for folder, clinic in list(self.clinics.items()):
+            _check(
+                folder not in (".", "..") and "/" not in folder and not folder.startswith((".", "_")),
+                "a clinic is one plain folder name.",
+            )
+            named = Clinic(clinic.source or _source_of(folder), clinic.release)
+            _check(is_source(named.source), f"the source of clinic '{folder}' must be [A-Za-z0-9_]{{1,16}}.")
+            self.clinics[folder] = named
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How a destination knows us. Secrets are files: the password, the token, the client secret."""
+
+    kind: Literal["none", "basic", "bearer", "oidc"] = "none"
+    user: str = ""
+    password_file: Path | None = None
+    token_file: Path | None = None
+    token_url: str = ""  # oidc: the token endpoint
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        needed = {
+            "none": (),
+            "basic": ("user", "password_file"),
+            "bearer": ("token_file",),
+            "oidc": ("token_url", "client_id", "client_secret_file"),
+        }[self.kind]
+        for name in needed:
+            _check(bool(getattr(self, name)), f"kind {self.kind} needs {name}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate by which a destination's TLS front knows us."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where READY instances go: a DICOMweb root, or a folder."""
+
+    name: str
+    url: str = ""  # DICOMweb root, ends before /studies
+    folder: Path | None = None
+    existing: Literal["replaced", "kept"] = "kept"  # what it does with an instance that it has
+    auth: Auth = field(default_factory=Auth)
+    client_certificate: ClientCertificate | None = None
+    ca: Path | None = None  # PEM bundle; left out: the system's
+    timeout_s: float = 60.0  # connect and between bytes
+    connections: int = 4
+    batch_mb: int = 64  # per STOW-RS request, at most
+    batch_instances: int = 100
+
+    def __post_init__(self) -> None:
+        _check(_NAME.fullmatch(self.name) is not None, "name must be lower-case letters, digits, '-' or '_'.")
+        _check(bool(self.url) != (self.folder is not None), "give either url or folder.")
+        if self.url:
+            parts = urlsplit(self.url)
+            _check(parts.scheme in ("http", "https") and bool(parts.hostname), "url must begin http:// or https://.")
+            _check(not parts.username and not parts.password, "url must not hold a user or password; use auth.")
+            _check(not parts.query and not parts.fragment, "url must end with the DICOMweb root.")
+            _check(not parts.path.rstrip("/").endswith("/studies"), "url must end before /studies.")
+            object.__setattr__(self, "url", self.url.rstrip("/"))
+        _check(self.timeout_s > 0 and 1 <= self.connections <= 32, "timeout_s above 0, connections 1 to 32.")
+        _check(1 <= self.batch_mb <= 1024 and 1 <= self.batch_instances <= 1000, "a batch is 1 to 1024 MB, 1 to 1000.")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A share of the instances with its own rules, destinations or pseudonyms."""
+
+    called: tuple[str, ...] = ()  # called AE titles
+    clinics: tuple[str, ...] = ()  # inbox folders
+    rules: Path | None = None
+    destinations: tuple[str, ...] = ()  # names; empty: all
+    own_pseudonyms: bool = False
+    release: Release | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which sources share their Patient IDs. The site's peers are one domain; each clinic is its own."""
+
+    domains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # domain -> sources
+    issuers: tuple[str, ...] = ()  # Issuer of Patient ID values that are told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentify:
+    """The workers."""
+
+    workers: int = 0  # 0: one a core
+    timeout_s: float = 900.0  # one instance may take this long
+    max_header_mb: int = 64  # everything but the pixels, in memory
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.workers <= 256 and self.timeout_s > 0, "workers 0 to 256, timeout_s above 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """The disk."""
+
+    reserve_gb: float = 2.0  # below this, senders are told to retry later
+
+    def __post_init__(self) -> None:
+        _check(self.reserve_gb >= 0, "reserve_gb must be at least 0.")
+
+    @property
+    def reserve_bytes(self) -> int:
+        return int(self.reserve_gb * GiB)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is no longer needed is kept. What is undelivered is kept for ever."""
+
+    originals_days: float = 7  # after every destination named the instance
+    discarded_days: float = 7
+    rows_days: float = 365
+
+    def __post_init__(self) -> None:
+        _check(min(self.originals_days, self.discarded_days, self.rows_days) >= 0, "days must be at least 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Metrics, health and the status page."""
+
+    host: str = "127.0.0.1"
+    port: int = 9112
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One appliance."""
+
+    site: str
+    state: Path
+    destinations: tuple[Destination, ...]
+    mapping: Mapping = field(default_factory=Mapping)
+    scp: Scp = field(default_factory=Scp)
+    inbox: Inbox | None = None
+    rules: Path | None = None  # left out: the packaged default
+    release: Release = "automatic"  # manual: nothing leaves a source until an operator opens it
+    identity: Identity = field(default_factory=Identity)
+    projects: dict[str, Project] = field(default_factory=dict)
+    deidentify: Deidentify = field(default_factory=Deidentify)
+    spool: Spool = field(default_factory=Spool)
+    retention: Retention = field(default_factory=Retention)
+    watch: Watch = field(default_factory=Watch)
+    file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
+
+    def __post_init__(self) -> None:
+        _check(_NAME.fullmatch(self.site) is not None, "site must be lower-case letters, digits, '-' or '_'.")
+        names = [destination.name for destination in self.destinations]
+        _check(bool(names), "destinations must name at least one.")
+        _check(len(set(names)) == len(names), "two destinations have the same name.")
+        for name, project in self.projects.items():
+            _check(_NAME.fullmatch(name) is not None, f"project '{name}' must be lower-case letters, digits, - or _.")
+            unknown = set(project.destinations) - set(names)
+            _check(not unknown, f"project '{name}' names the unknown destination '{min(unknown, default='')}'.")
+        known = self.sources
+        for domain, sources in self.identity.domains.items():
+            unknown = set(sources) - known
+            _check(not unknown, f"identity domain '{domain}' names the unknown source '{min(unknown, default='')}'.")
+
+    def domain_of(self, source: str, clinic: str) -> str:
+        """Return the identity domain: within one, the same Patient ID is the same patient."""
+        for domain, sources in self.identity.domains.items():
+            if source in sources:
+                return domain
+        return f"clinic:{clinic}" if clinic else "site"
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Every label that an instance can have: the closed set of metric labels."""
+        peers = () if self.scp.peers == "any" else self.scp.peers
+        clinics = {} if self.inbox is None else self.inbox.clinics
+        return frozenset({UNLISTED, *(p.source for p in peers), *(c.source for c in clinics.values())})
+
+    def project_of(self, *, called_ae: str = "", clinic: str = "") -> str:
+        """Return the project an instance belongs to, decided at the door: by called AE title or clinic folder."""
+        for name, project in self.projects.items():
+            if (called_ae and called_ae in project.called) or (clinic and clinic in project.clinics):
+                return name
+        return ONLY_PROJECT
+
+    def is_manual(self, project: str, source: str) -> bool:
+        """Whether nothing leaves until an operator opens the source: the source's word, the project's, the site's."""
+        peers = () if self.scp.peers == "any" else self.scp.peers
+        clinics = () if self.inbox is None else tuple(self.inbox.clinics.values())
+        for sender in (*peers, *clinics):
+            if sender.source == source and sender.release is not None:
+                return sender.release == "manual"
+        named = self.projects.get(project)
+        if named is not None and named.release is not None:
+            return named.release == "manual"
+        return self.release == "manual"
+
+
+def load(file: Path) -> Config:
+    """Return the configuration in ``file``; raises ConfigError with file, line and remedy."""
+    config = yamlfile.read(Config, file)
+    object.__setattr__(config, "file", file.absolute())
+    return config
+
+
+def _source_of(name: str) -> str:
+    """Return a source made of a configured name: what is no letter or digit becomes an underscore."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)[:16]
+
+
+__all__ = ["Config", "ConfigError", "load"]

@@ -1,0 +1,195 @@
+"""Every reason for which an instance is not simply on its way, each with what hospital IT can do about it.
+
+A reason's code names a quarantine or rejected folder, a metric label and a column value, so it never changes once
+released. ``what`` says what happened in the words of the trade; ``advice`` says what to do. Neither may hold a value
+from a data set: details that travel with a reason name tags and counts only.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+_RELEASE = "then 'appliance quarantine release ID'"
+_DISCARD = "Or let it go: 'appliance quarantine discard ID'."
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The words of a reason.
+
+    what        what happened, one sentence
+    advice      what hospital IT can do
+    acceptable  whether ``release --accept`` may override it, audited, for those bytes
+    """
+
+    what: str
+    advice: str
+    acceptable: bool = False
+
+
+class Reason(Enum):
+    """Why an instance is held, quarantined, rejected or discarded. The value is the code."""
+
+    # --- quarantined: the bytes -----------------------------------------------------------------------------------
+    NOT_DICOM = "not-dicom"
+    MALFORMED = "malformed"
+    MISSING_UID = "missing-uid"
+    UID_MISMATCH = "uid-mismatch"
+    TOO_LARGE_TO_READ = "too-large-to-read"
+    UNKNOWN_TRANSFER_SYNTAX = "unknown-transfer-syntax"
+    # --- quarantined: who it is, what it is -----------------------------------------------------------------------
+    NO_PATIENT_ID = "no-patient-id"
+    UNKNOWN_SOP_CLASS = "unknown-sop-class"
+    NOT_FORWARDABLE = "not-forwardable"
+    # --- quarantined: what it may show ----------------------------------------------------------------------------
+    BURNED_IN_RISK = "burned-in-risk"
+    DOCUMENT = "document"
+    IDENTIFIER_LEFT = "identifier-left"
+    RULE = "rule"
+    # --- quarantined: us ------------------------------------------------------------------------------------------
+    WORKER_DIED = "worker-died"
+    TOOK_TOO_LONG = "took-too-long"
+    PSEUDONYM_COLLISION = "pseudonym-collision"
+    ORIGINAL_MISSING = "original-missing"
+    UNEXPECTED = "unexpected"
+    # --- held -----------------------------------------------------------------------------------------------------
+    NO_IDENTITY_YET = "no-identity-yet"
+    # --- discarded ------------------------------------------------------------------------------------------------
+    DUPLICATE = "duplicate"
+    EXCLUDED_BY_RULE = "excluded-by-rule"
+    BY_OPERATOR = "by-operator"
+    # --- rejected: what the destination said ----------------------------------------------------------------------
+    DESTINATION_REFUSED = "destination-refused"
+    ALREADY_THERE_DIFFERENT = "already-there-different"
+    TOO_LARGE_FOR_DESTINATION = "too-large-for-destination"
+    DESTINATION_REMOVED = "destination-removed"
+
+    @property
+    def words(self) -> Advice:
+        """What happened and what to do."""
+        return WORDS[self]
+
+
+WORDS: dict[Reason, Advice] = {
+    Reason.NOT_DICOM: Advice(
+        "The file is no DICOM file.",
+        f"Nothing was sent. Ask the sender what it is. {_DISCARD}",
+    ),
+    Reason.MALFORMED: Advice(
+        "The bytes contradict their transfer syntax or end early.",
+        f"Nothing was sent. Ask the sender to send the instance again; it is often a broken transfer or disk. {_DISCARD}",
+    ),
+    Reason.MISSING_UID: Advice(
+        "A UID that every instance must have (SOP Class, SOP Instance, Study or Series) is missing or no UID.",
+        f"Nothing was sent. Have the sending system corrected and send again. {_DISCARD}",
+    ),
+    Reason.UID_MISMATCH: Advice(
+        "The SOP Class or SOP Instance UID inside differs from what the sender announced.",
+        f"Nothing was sent. Have the sending system corrected, {_RELEASE} --accept uid-mismatch, or send again. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.TOO_LARGE_TO_READ: Advice(
+        "The header alone, or a deflated data set, is larger than can be examined in bounded memory.",
+        f"Nothing was sent. Send it in an uncompressed transfer syntax. {_DISCARD}",
+    ),
+    Reason.UNKNOWN_TRANSFER_SYNTAX: Advice(
+        "The transfer syntax is not known, so the bytes cannot be examined.",
+        f"Nothing was sent. Have the modality send a standard transfer syntax. {_DISCARD}",
+    ),
+    Reason.NO_PATIENT_ID: Advice(
+        "There is no Patient ID, so the pseudonym would join strangers or split one patient.",
+        f"Nothing was sent. Enter the patient at the modality and send again. {_DISCARD}",
+    ),
+    Reason.UNKNOWN_SOP_CLASS: Advice(
+        "The SOP Class is private or not known, so what its elements mean is not known.",
+        f"Nothing was sent. If the class is safe, list it under SopClasses in the rules, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.NOT_FORWARDABLE: Advice(
+        "It is no composite instance of a patient (a media directory, for one); it is never forwarded.",
+        f"Nothing was sent and nothing needs to be. {_DISCARD}",
+    ),
+    Reason.BURNED_IN_RISK: Advice(
+        "Images of this kind often show the patient's name in the pixels, and pixels are not cleaned yet.",
+        "Nothing was sent. Look at the image; if no text identifies the patient: "
+        f"'appliance quarantine release ID --accept burned-in-risk'. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.DOCUMENT: Advice(
+        "An encapsulated document (PDF, CDA, STL) can name the patient anywhere and is not cleaned.",
+        f"Nothing was sent. If it is needed, read it, {_RELEASE} --accept document. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.IDENTIFIER_LEFT: Advice(
+        "An identifier of the patient still appears in the result.",
+        "Nothing was sent. Add a rule that removes or replaces the named element, "
+        f"{_RELEASE}; if it is a false alarm: release --accept identifier-left. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.RULE: Advice(
+        "A rule of the site says that instances of this kind wait for a person.",
+        f"Nothing was sent. Look at it, change the rule if it should pass, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.WORKER_DIED: Advice(
+        "De-identifying it ended three workers; its neighbours went on.",
+        f"Nothing was sent. Keep the file for the developers; after an update: {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.TOOK_TOO_LONG: Advice(
+        "De-identifying it took longer than a worker may take.",
+        f"Nothing was sent. If the machine was overloaded, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.PSEUDONYM_COLLISION: Advice(
+        "Its pseudonym is already another's; sending it would join two patients or two instances.",
+        "Nothing was sent. Check that the mapping belongs to this key ('appliance doctor'), " + _RELEASE + ".",
+    ),
+    Reason.ORIGINAL_MISSING: Advice(
+        "The journal knows it, but its file is not in the spool.",
+        f"Restore var/inside from the last good disk or send the instance again, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.UNEXPECTED: Advice(
+        "The appliance met something that it does not know; the log of that time has the place in the program.",
+        f"Nothing was sent. Keep the file for the developers; after an update: {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.NO_IDENTITY_YET: Advice(
+        "The patient is not on the site's id list yet.",
+        "Nothing was sent. Import the list that names the patient ('appliance mapping import'); it goes on by itself.",
+    ),
+    Reason.DUPLICATE: Advice(
+        "The same bytes are in the house already, or were forwarded under the same rules.",
+        "Nothing needs to be done. To send it again: 'appliance quarantine release ID'.",
+    ),
+    Reason.EXCLUDED_BY_RULE: Advice(
+        "The rules say that instances of this kind are not forwarded.",
+        "Nothing needs to be done. If it should go, change ScopeToForward in the rules and release it.",
+    ),
+    Reason.BY_OPERATOR: Advice(
+        "An operator discarded it.",
+        "Nothing needs to be done. Until its original is purged: 'appliance quarantine release ID'.",
+    ),
+    Reason.DESTINATION_REFUSED: Advice(
+        "The destination refused this instance for good, by name.",
+        f"It was not stored there. See the destination's own log for the failure code, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.ALREADY_THERE_DIFFERENT: Advice(
+        "The destination has an older version of this instance and keeps it (existing: kept).",
+        f"The new version was not stored. Delete the old one there, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.TOO_LARGE_FOR_DESTINATION: Advice(
+        "The destination, or a proxy before it, answered 413 to this instance alone.",
+        f"It was not stored there. Have the limit raised (nginx: client_max_body_size), {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.DESTINATION_REMOVED: Advice(
+        "Its destination is no longer in the configuration and was abandoned by command.",
+        f"It was not stored there. Put the destination back, {_RELEASE}. {_DISCARD}",
+    ),
+}
+
+
+def reason_named(code: str) -> Reason:
+    """Return the reason of this code; ValueError if there is none."""
+    return Reason(code)
+
+
+def note(reason: Reason, spool_id: str, detail: str) -> str:
+    """Return the text beside a quarantined or rejected file: what, to what, what became of it, what to do."""
+    words = reason.words
+    about = f" {detail}" if detail else ""
+    return f"{reason.value}. {words.what}{about}\nInstance: {spool_id}\n{words.advice.replace(' ID', f' {spool_id}')}\n"
