@@ -1,0 +1,186 @@
+"""What one worker process does with one original: read it, de-identify it, write the result where it was told.
+
+It knows no database, no network and no other instance. A job goes in, a result comes out; what it wrote is durable in
+the staging folder and still nowhere: the parent decides. The offline command runs the same function.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from appliance.deid import deidentify
+from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
+from appliance.deid.pseudonyms import KeyedPseudonyms, project_key
+from appliance.deid.ruleset import Ruleset, load_rules
+from appliance.dicom import part10
+from appliance.errors import Malformed, NotDicom
+from appliance.model import Provenance
+from appliance.reasons import Reason
+from appliance.spool.files import open_regular
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One original to de-identify.
+
+    staged     where the result is to be written; the parent renames it into ready
+    announced  SOP Class and SOP Instance UID that the sender gave with C-STORE; "" where nobody announced
+    accepted   codes of reasons that an operator accepted for these bytes
+    domain     identity domain of the Patient ID
+    """
+
+    id: str
+    round: int
+    original: Path
+    staged: Path
+    provenance: Provenance
+    announced: tuple[str, str]
+    accepted: frozenset[str]
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A de-identified file lies, durable, at ``staged``. UIDs are the new ones; digests are hex SHA-256 of Data Sets."""
+
+    staged: Path
+    sop_class: str
+    sop_instance: str
+    study: str
+    series: str
+    transfer_syntax: str
+    size: int
+    digest: str
+    original_digest: str
+    rules_digest: str
+    minted: tuple[Minted, ...]
+    report: object
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Nothing was made; the reason says whether that is quarantine, waiting for an identity, or exclusion by rule."""
+
+    reason: Reason
+    detail: str
+    original_digest: str = ""
+
+
+Result = Made | Withheld
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a worker needs to equip itself; it travels to the process by pipe, so the key touches no disk."""
+
+    site: str
+    key: bytes
+    rules: Mapping[str, Path | None]  # project -> rules file, None for the packaged default
+    own_pseudonyms: frozenset[str]  # projects that cannot be linked with others
+    issuers: tuple[str, ...]
+    max_header: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Rules and pseudonyms by project."""
+
+    rules: Mapping[str, Ruleset]
+    pseudonyms: Mapping[str, KeyedPseudonyms]
+    max_header: int
+
+
+def equip(recipe: Recipe) -> Equipment:
+    """Load what the recipe names; raises ConfigError for rules that are not valid."""
+    keys = {
+        project: project_key(recipe.key, project) if project in recipe.own_pseudonyms else recipe.key
+        for project in recipe.rules
+    }
+    return Equipment(
+        rules={project: load_rules(path) for project, path in recipe.rules.items()},
+        pseudonyms={project: KeyedPseudonyms(key, recipe.site, issuers=recipe.issuers) for project, key in keys.items()},
+        max_header=recipe.max_header,
+    )
+
+
+def work(equipment: Equipment, job: Job) -> Result:
+    """Do one job. Whatever it raises becomes ``unexpected`` for this instance: its neighbours go on."""
+    try:
+        with open_regular(job.original) as file:
+            return examine(equipment, job, file)
+    except FileNotFoundError:
+        return Withheld(Reason.ORIGINAL_MISSING, "")
+    except OSError:
+        raise  # the disk's fault, not the instance's: the loop waits and tries again
+    except Exception as error:  # noqa: BLE001 - the edge of the worker's loop: house-style C2
+        log.exception("unexpected", extra={"spool_id": job.id})
+        return Withheld(Reason.UNEXPECTED, f"{type(error).__name__} in the program.")
+
+
+def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:
+    """Return what becomes of the original in ``file``: Made, with the result durable at ``job.staged``, or Withheld."""
+    try:
+        original = part10.read(file, max_header=equipment.max_header)
+    except part10.TooLargeToRead as error:
+        return Withheld(Reason.TOO_LARGE_TO_READ, str(error))
+    except NotDicom as error:
+        return Withheld(Reason.NOT_DICOM, str(error))
+    except Malformed as error:
+        return Withheld(Reason.MALFORMED, str(error))
+    digest = part10.digest(file, original.dataset_offset)
+    mismatch = _mismatch(original, job)
+    if mismatch and Reason.UID_MISMATCH.value not in job.accepted:
+        return Withheld(Reason.UID_MISMATCH, mismatch, digest)
+    rules = equipment.rules[job.provenance.project]
+    outcome = deidentify(
+        original,
+        rules=rules,
+        pseudonyms=equipment.pseudonyms[job.provenance.project],
+        provenance=job.provenance,
+        accepted=job.accepted,
+        domain=job.domain,
+    )
+    match outcome:
+        case Deidentified():
+            return _write(outcome, original, job, digest, rules.digest)
+        case Excluded(rule):
+            return Withheld(Reason.EXCLUDED_BY_RULE, rule, digest)
+        case Refused(reason, detail) | Held(reason, detail):
+            return Withheld(reason, detail, digest)
+
+
+def _mismatch(original: part10.Part10, job: Job) -> str:
+    """Name the UIDs that differ from what the sender announced; never their values."""
+    names = {0x00080016: job.announced[0], 0x00080018: job.announced[1]}
+    words = {0x00080016: "SOP Class UID (0008,0016)", 0x00080018: "SOP Instance UID (0008,0018)"}
+    wrong = [words[tag] for tag, uid in names.items() if uid and original.uid(tag) not in ("", uid)]
+    return f"Different: {' and '.join(wrong)}." if wrong else ""
+
+
+def _write(outcome: Deidentified, original: part10.Part10, job: Job, original_digest: str, rules_digest: str) -> Made:
+    """Write the result durably; the folder's entry is made durable by whoever renames it."""
+    job.staged.unlink(missing_ok=True)  # left by a worker that died half way through the same job
+    with job.staged.open("xb") as target:
+        digest = part10.write(outcome.meta, outcome.dataset, outcome.transfer_syntax, original.source, target)
+        target.flush()
+        os.fsync(target.fileno())
+        size = target.tell()
+    return Made(
+        staged=job.staged,
+        sop_class=outcome.sop_class,
+        sop_instance=outcome.sop_instance,
+        study=outcome.study,
+        series=outcome.series,
+        transfer_syntax=outcome.transfer_syntax,
+        size=size,
+        digest=digest,
+        original_digest=original_digest,
+        rules_digest=rules_digest,
+        minted=outcome.minted,
+        report=outcome.report,
+    )
