@@ -4,6 +4,7 @@ Nobody is in them: names, numbers and pixels are made here.
 """
 
 import io
+import zlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -49,15 +50,15 @@ def study(
         before.ReferencedSOPClassUID = CTImageStorage
         before.ReferencedSOPInstanceUID = generate_uid(entropy_srcs=[*seed, str(max(1, number - 1))])
         data.ReferencedImageSequence = Sequence([before])
-        _add_pixels(data, number)
+        _add_pixels(data, number, zlib.crc32(patient_id.encode()) % 500)
         yield data.SOPInstanceUID, _file(data)
 
 
-def _add_pixels(data: Dataset, number: int) -> None:
-    """A disc whose radius grows with the slice: enough to tell slices apart by eye."""
+def _add_pixels(data: Dataset, number: int, shade: int) -> None:
+    """A disc whose radius grows with the slice and whose shade is the patient's: enough to tell all apart."""
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     distance = np.hypot(rows - SIZE / 2, columns - SIZE / 2)
-    pixels = np.where(distance < 60 + 10 * number, 1064, 0).astype("<u2")
+    pixels = np.where(distance < 60 + 10 * number, 1064 + shade, 0).astype("<u2")
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.Rows = data.Columns = SIZE
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
