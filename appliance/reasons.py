@@ -45,6 +45,7 @@ class Reason(Enum):
     DOCUMENT = "document"
     IDENTIFIER_LEFT = "identifier-left"
     RULE = "rule"
+    PROJECT_REMOVED = "project-removed"
     # --- quarantined: us ------------------------------------------------------------------------------------------
     WORKER_DIED = "worker-died"
     TOOK_TOO_LONG = "took-too-long"
@@ -127,6 +128,10 @@ WORDS: dict[Reason, Advice] = {
     Reason.RULE: Advice(
         "A rule of the site says that instances of this kind wait for a person.",
         f"Nothing was sent. Look at it, change the rule if it should pass, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.PROJECT_REMOVED: Advice(
+        "Its project is no longer in the configuration, so it is not known by which rules it may leave.",
+        f"Nothing was sent. Put the project back, {_RELEASE}. {_DISCARD}",
     ),
     Reason.WORKER_DIED: Advice(
         "De-identifying it ended three workers; its neighbours went on.",

@@ -2,14 +2,15 @@
 
 The parent claims RECEIVED instances, workers do them, and the parent commits what came back in batches, in the one
 order that a power cut cannot turn against a patient: mapping, file in ready, outbox row, journal row. Each line may
-be done twice; none may be skipped.
+be done twice; none may be skipped. What cannot be committed now, on a full disk for one, stays in hand and is
+committed later.
 """
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.deid.pseudonyms import out_name
@@ -20,33 +21,42 @@ from appliance.reasons import Reason
 from appliance.services.follow import Follower
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
-from appliance.services.worker import Job, Made, Result, Withheld
+from appliance.services.worker import Job, Made, Postponed, Result, Withheld
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Making, Outbox
 
 log = logging.getLogger(__name__)
 
 DEATHS = 3  # workers that one instance may end before it is quarantined
-HOPELESS = 10  # beginnings of one instance, ours ended each time: it must be what ends us
-BATCH = 64  # results committed together, at most
+HOPELESS = 10  # beginnings of one instance that never came to an end: it must be what ends us
 TAKE_S = 0.05  # how long to wait for results
+POSTPONED_S = 10.0  # until an instance is tried again that the machine could not do
 
 
 class Observer(Protocol):
     """What the service tells its metrics."""
 
-    def deidentified(self, source: str, count: int) -> None: ...
+    def deidentified(self, source: str) -> None: ...
 
     def withheld(self, source: str, reason: Reason) -> None: ...
 
 
-class Deidentify:
-    """RECEIVED -> PASSED, DISCARDED, HELD or QUARANTINED.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration says, as functions of an instance's closed labels.
 
-    is_manual       (project, source) -> whether nothing leaves until an operator opens the source
-    destinations    project -> names of its destinations
-    domain_of       (source, clinic) -> identity domain
+    domain_of     (source, clinic) -> identity domain
+    destinations  project -> names; None for a project that is no longer configured
+    is_manual     (project, source) -> whether nothing leaves until an operator opens the source
     """
+
+    domain_of: Callable[[str, str], str]
+    destinations: Callable[[str], tuple[str, ...] | None]
+    is_manual: Callable[[str, str], bool]
+
+
+class Deidentify:
+    """RECEIVED -> PASSED, DISCARDED, HELD or QUARANTINED."""
 
     name = "deidentify"
 
@@ -56,30 +66,28 @@ class Deidentify:
         outbox: Outbox,
         mapping: MappingStore,
         pool: Pool[Job, Result],
-        *,
-        key: bytes,
-        is_manual: Callable[[str, str], bool],
-        destinations: Callable[[str], tuple[str, ...]],
-        domain_of: Callable[[str, str], str],
-        follower: Follower,
+        policy: Policy,
         operator: Operator,
         observer: Observer,
+        *,
+        key: bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._spool = spool
         self._outbox = outbox
         self._mapping = mapping
         self._pool = pool
-        self._key = key
-        self._is_manual = is_manual
-        self._destinations = destinations
-        self._domain_of = domain_of
-        self._follower = follower
+        self._policy = policy
         self._operator = operator
+        self._follower = Follower(spool, outbox)
         self._observer = observer
+        self._key = key
         self._clock = clock
-        self._in_hand: dict[str, Instance] = {}
         self._making: Making | None = None
+        self._in_hand: dict[str, Instance] = {}
+        self._came: deque[Finished[Job, Result] | Died[Job] | Overran[Job]] = deque()
+        self._made: list[tuple[Instance, Made]] = []
+        self._postponed: deque[tuple[float, Instance]] = deque()
 
     def start(self) -> None:
         """Start the workers and take a staging folder; rules and key were checked before."""
@@ -89,12 +97,11 @@ class Deidentify:
     def step(self) -> bool:
         """Carry out requests, commit what came back, hand out more, follow what the outside settled."""
         asked = self._operator.step()
-        came = self._pool.take(TAKE_S if self._in_hand else 0)
-        if came:
-            self._commit(came)
+        self._came.extend(self._pool.take(TAKE_S if self._in_hand else 0))
+        committed = self._commit()
         given = self._hand_out()
         followed = self._follower.step(self._clock())
-        return bool(asked or came or given or followed)
+        return bool(asked or committed or given or followed or self._pool.in_hand)
 
     def stop(self) -> None:
         """Give up what is in hand: it is done again after the next start, with the same result."""
@@ -105,85 +112,126 @@ class Deidentify:
     # --- handing out ----------------------------------------------------------------------------------------------
 
     def _hand_out(self) -> int:
-        suspect = any(instance.attempts > DEATHS for instance in self._in_hand.values())
-        room = 0 if suspect else self._pool.room
-        if room <= 0:
-            return 0
-        claimed = self._spool.claim(room, self._clock(), set(self._in_hand))
+        now = self._clock()
+        given = 0
+        while self._postponed and self._postponed[0][0] <= now and self._pool.room > 0:
+            self._give(self._postponed.popleft()[1])
+            given += 1
+        if any(instance.attempts > DEATHS for instance in self._in_hand.values()):
+            return given  # a suspect works alone, so that nobody else is blamed with it
+        room = self._pool.room - len(self._postponed)
+        claimed = self._spool.claim(room, now, set(self._in_hand)) if room > 0 else []
         for instance in claimed:
             self._begin(instance)
-        return len(claimed)
+        return given + len(claimed)
 
     def _begin(self, instance: Instance) -> None:
-        out = out_name(self._key, instance.id, instance.round)
+        out = self._out(instance)
         if self._outbox.state(out) in (State.FORWARDED, State.REJECTED):
-            # A crash came between the outside's row and ours: the outside's word holds within a round.
-            self._spool.passed([Passed(instance, out, "", "", "", "")])
-            return
-        if instance.attempts > HOPELESS:
+            # A crash came between the outside's row and ours: within a round, the outside's word holds.
+            self._spool.passed([Passed(instance, out)])
+        elif self._policy.destinations(instance.provenance.project) is None:
+            self._quarantine(instance, Reason.PROJECT_REMOVED, "")
+        elif instance.attempts > HOPELESS:
             self._quarantine(instance, Reason.WORKER_DIED, "")
-            return
-        assert self._making is not None  # noqa: S101 - start() came first
-        self._in_hand[instance.id] = instance
+        else:
+            self._in_hand[instance.id] = instance
+            self._give(instance)
+
+    def _give(self, instance: Instance) -> None:
+        if self._making is None:
+            raise RuntimeError("start() comes before step()")
+        provenance = instance.provenance
         self._pool.give(
             Job(
                 id=instance.id,
                 round=instance.round,
                 original=self._spool.original(instance.id),
-                staged=self._making.folder / f"{out}.dcm",
-                provenance=instance.provenance,
-                announced=(instance.sop_class, instance.sop_instance) if instance.provenance.calling_ae else ("", ""),
+                staged=self._making.folder / f"{self._out(instance)}.dcm",
+                provenance=provenance,
+                announced=(instance.sop_class, instance.sop_instance),
                 accepted=instance.accepted,
-                domain=self._domain_of(instance.provenance.source, instance.provenance.clinic),
+                domain=self._policy.domain_of(provenance.source, provenance.clinic),
             )
         )
 
+    def _out(self, instance: Instance) -> str:
+        return out_name(self._key, instance.id, instance.round)
+
     # --- committing -----------------------------------------------------------------------------------------------
 
-    def _commit(self, came: Sequence[Finished[Job, Result] | Died[Job] | Overran[Job]]) -> None:
-        made: list[tuple[Instance, Made]] = []
-        for answer in came:
-            instance = self._in_hand.pop(answer.job.id)
+    def _commit(self) -> bool:
+        """Commit all that came back. What raises leaves the rest in hand for the next step."""
+        had = bool(self._came or self._made)
+        while self._came:
+            answer = self._came[0]
+            instance = self._in_hand[answer.job.id]
             match answer:
-                case Finished(_, Made() as result):
-                    made.append((instance, result))
+                case Finished(_, Made() as made):
+                    self._accept(instance, made)
                 case Finished(_, Withheld(reason, detail, digest)):
                     self._withhold(instance, reason, detail, digest)
+                case Finished(_, Postponed(errno_name)):
+                    log.warning("postponed", extra={"spool_id": instance.id, "errno": errno_name})
+                    self._postponed.append((self._clock() + POSTPONED_S, instance))
                 case Died(_, exit_code):
                     self._died(instance, exit_code)
                 case Overran():
                     self._quarantine(instance, Reason.TOOK_TOO_LONG, "")
-        fresh = [pair for pair in made if not self._is_duplicate(*pair)]
-        if fresh:
-            self._pass_on(fresh)
+            self._came.popleft()
+        if self._made:
+            self._pass_on()
+        return had
 
-    def _pass_on(self, made: Sequence[tuple[Instance, Made]]) -> None:
+    def _accept(self, instance: Instance, made: Made) -> None:
+        """Keep a result for the batch, unless its bytes are here already."""
+        first = self._first_of(instance, made)
+        if first is None:
+            self._made.append((instance, made))
+        else:
+            made.staged.unlink(missing_ok=True)
+            self._exclude(instance, Reason.DUPLICATE, f"Of {first.id}.", made.original_digest)
+
+    def _first_of(self, instance: Instance, made: Made) -> Instance | None:
+        """Return the instance of the same bytes that makes this one needless, if there is one."""
+        if instance.round > 1:
+            return None  # an operator asked for this round
+        known = self._spool.known_digest(made.original_digest)
+        return next((each for each in known if each.id != instance.id and self._still_serves(each, made)), None)
+
+    def _still_serves(self, first: Instance, made: Made) -> bool:
+        if first.state in (State.RECEIVED, State.HELD, State.QUARANTINED):
+            return True
+        if first.state is not State.PASSED:
+            return False
+        outside = self._outbox.state(first.out)
+        # Under other rules the result would be another: sending again is how people repair.
+        same_rules = first.rules_digest == made.rules_digest
+        return outside in (State.READY, State.REJECTED) or (outside is State.FORWARDED and same_rules)
+
+    def _pass_on(self) -> None:
         """Mapping, file, outbox row, journal row: in this order, each durable before the next."""
-        collided = set(self._mapping.commit([minted for _, result in made for minted in result.minted]))
-        passing = []
-        for instance, result in made:
-            if collided.intersection(result.minted):
-                result.staged.unlink(missing_ok=True)
-                self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", result.original_digest)
-            else:
-                passing.append((instance, result))
-        self._outbox.admit([(self._ready(instance, result), result.staged) for instance, result in passing])
-        self._spool.passed(
-            [
-                Passed(
-                    instance,
-                    result.staged.stem,
-                    result.sop_instance,
-                    result.study,
-                    result.original_digest,
-                    result.rules_digest,
-                )
-                for instance, result in passing
-            ]
-        )
-        for instance, _ in passing:
-            self._observer.deidentified(instance.provenance.source, 1)
+        collided = set(self._mapping.commit([minted for _, made in self._made for minted in made.minted]))
+        for instance, made in [pair for pair in self._made if collided.intersection(pair[1].minted)]:
+            made.staged.unlink(missing_ok=True)
+            self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", made.original_digest)
+            self._made.remove((instance, made))
+        self._outbox.admit([(self._ready(instance, made), made.staged) for instance, made in self._made])
+        self._spool.passed([self._passed(instance, made) for instance, made in self._made])
+        for instance, _ in self._made:
+            del self._in_hand[instance.id]
+            self._observer.deidentified(instance.provenance.source)
             log.info("deidentified", extra={"spool_id": instance.id})
+        self._made.clear()
+
+    def _passed(self, instance: Instance, made: Made) -> Passed:
+        return Passed(
+            instance,
+            made.staged.stem,
+            sop_instance=made.sop_instance,
+            digest=made.original_digest,
+            rules_digest=made.rules_digest,
+        )
 
     def _ready(self, instance: Instance, made: Made) -> Ready:
         provenance = instance.provenance
@@ -200,30 +248,9 @@ class Deidentify:
             source=provenance.source,
             project=provenance.project,
             rules_digest=made.rules_digest,
-            destinations=self._destinations(provenance.project),
-            gated=self._is_manual(provenance.project, provenance.source),
+            destinations=self._policy.destinations(provenance.project) or (),
+            gated=self._policy.is_manual(provenance.project, provenance.source),
             supersedes=instance.out,
-        )
-
-    def _is_duplicate(self, instance: Instance, made: Made) -> bool:
-        """Discard the second of the same bytes, unless sending again is how somebody repairs something."""
-        if instance.round > 1:
-            return False  # an operator asked for this round
-        for first in self._spool.known_digest(made.original_digest):
-            if first.id != instance.id and self._still_serves(first, made):
-                made.staged.unlink(missing_ok=True)
-                self._withhold(instance, Reason.DUPLICATE, f"Of {first.id}.", made.original_digest)
-                return True
-        return False
-
-    def _still_serves(self, first: Instance, made: Made) -> bool:
-        if first.state in (State.RECEIVED, State.HELD, State.QUARANTINED):
-            return True
-        if first.state is not State.PASSED:
-            return False
-        outside = self._outbox.state(first.out)
-        return outside in (State.READY, State.REJECTED) or (
-            outside is State.FORWARDED and first.rules_digest == made.rules_digest
         )
 
     # --- withholding ----------------------------------------------------------------------------------------------
@@ -234,32 +261,27 @@ class Deidentify:
             self._quarantine(instance, Reason.WORKER_DIED, "")
         else:
             self._spool.defer(instance, self._clock())
+            del self._in_hand[instance.id]
 
     def _withhold(self, instance: Instance, reason: Reason, detail: str, digest: str) -> None:
         match reason:
-            case Reason.EXCLUDED_BY_RULE | Reason.DUPLICATE:
-                self._spool.exclude(instance, reason, detail, digest)
-                self._told(instance, reason)
+            case Reason.EXCLUDED_BY_RULE:
+                self._exclude(instance, reason, detail, digest)
             case Reason.NO_IDENTITY_YET:
                 self._spool.hold(instance, reason, detail, digest)
                 self._told(instance, reason)
             case _:
                 self._quarantine(instance, reason, detail, digest)
 
+    def _exclude(self, instance: Instance, reason: Reason, detail: str, digest: str) -> None:
+        self._spool.exclude(instance, reason, detail, digest)
+        self._told(instance, reason)
+
     def _quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "") -> None:
         self._spool.quarantine(instance, reason, detail, digest)
         self._told(instance, reason)
 
     def _told(self, instance: Instance, reason: Reason) -> None:
+        self._in_hand.pop(instance.id, None)
         self._observer.withheld(instance.provenance.source, reason)
         log.info("withheld", extra={"spool_id": instance.id, "reason": reason.value})
-
-
-def now_utc() -> datetime:
-    """The moment, aware."""
-    return datetime.now(UTC)
-
-
-def staged_name(out: str, folder: Path) -> Path:
-    """Where the result of an outside name is written before it is ready."""
-    return folder / f"{out}.dcm"

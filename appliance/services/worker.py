@@ -4,6 +4,7 @@ It knows no database, no network and no other instance. A job goes in, a result 
 the staging folder and still nowhere: the parent decides. The offline command runs the same function.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Mapping
@@ -71,7 +72,17 @@ class Withheld:
     original_digest: str = ""
 
 
-Result = Made | Withheld
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The machine could not, whatever the instance is: a full disk, for one. To be tried again as it is.
+
+    ``errno_name`` says what the operating system answered.
+    """
+
+    errno_name: str
+
+
+Result = Made | Withheld | Postponed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +126,8 @@ def work(equipment: Equipment, job: Job) -> Result:
             return examine(equipment, job, file)
     except FileNotFoundError:
         return Withheld(Reason.ORIGINAL_MISSING, "")
-    except OSError:
-        raise  # the disk's fault, not the instance's: the loop waits and tries again
+    except OSError as error:
+        return Postponed(errno.errorcode.get(error.errno or 0, "unknown"))
     except Exception as error:  # noqa: BLE001 - the edge of the worker's loop: house-style C2
         log.exception("unexpected", extra={"spool_id": job.id})
         return Withheld(Reason.UNEXPECTED, f"{type(error).__name__} in the program.")
