@@ -1,0 +1,82 @@
+import os
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from appliance.services.pool import Died, Finished, Overran, Pool
+
+
+def equip(factor: int) -> int:
+    return factor
+
+
+def work(factor: int, job: str | int) -> int:
+    if job == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job == "hang":
+        time.sleep(60)
+    return factor * int(job)
+
+
+def run(pool: Pool[str | int, int], jobs: list[str | int]) -> list[Finished[str | int, int] | Died[str | int] | Overran[str | int]]:
+    waiting, came = list(jobs), []
+    while waiting or pool.in_hand:
+        while waiting and pool.room > 0:
+            pool.give(waiting.pop(0))
+        came += pool.take(1.0)
+    return came
+
+
+@pytest.fixture
+def pool():
+    pool = Pool(2, partial(equip, 2), work, timeout_s=1.0)
+    pool.start()
+    yield pool
+    pool.stop()
+
+
+def test_every_job_comes_back_once(pool):
+    came = run(pool, list(range(50)))
+
+    assert sorted(each.result for each in came) == [2 * number for number in range(50)]
+
+
+def test_a_job_that_kills_its_worker_is_named_and_its_neighbours_come_back(pool):
+    came = run(pool, [1, "die", 2, 3, 4, 5])
+
+    assert [each.job for each in came if isinstance(each, Died)] == ["die"]
+    assert sorted(each.result for each in came if isinstance(each, Finished)) == [2, 4, 6, 8, 10]
+
+
+def test_the_signal_that_ended_a_worker_is_told(pool):
+    [died] = run(pool, ["die"])
+
+    assert died == Died("die", -signal.SIGKILL)
+
+
+def test_a_job_that_takes_too_long_is_ended_and_its_neighbours_come_back(pool):
+    came = run(pool, [1, "hang", 2, 3])
+
+    assert [each.job for each in came if isinstance(each, Overran)] == ["hang"]
+    assert sorted(each.result for each in came if isinstance(each, Finished)) == [2, 4, 6]
+
+
+def test_after_many_deaths_the_pool_still_works(pool):
+    came = run(pool, ["die", 1] * 6)
+
+    assert sum(isinstance(each, Died) for each in came) == 6
+    assert [each.result for each in came if isinstance(each, Finished)] == [2] * 6
+
+
+def test_workers_end_with_the_pool():
+    pool = Pool(2, partial(equip, 1), work, timeout_s=5)
+    pool.start()
+    pids = [worker.process.pid for worker in pool._workers]
+
+    pool.stop()
+
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
