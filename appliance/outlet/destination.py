@@ -1,0 +1,85 @@
+"""What it means to deliver: parcels go to a destination, and each comes back with a verdict.
+
+A verdict is about one instance; ``Unavailable`` is about the destination and touches no instance. Only a destination
+that *names* an instance as stored has stored it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from appliance.model import Parcel
+from appliance.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The destination has it on its own word, by name.
+
+    warning  Warning Reason (0008,1196) that came with it, 0 without
+    """
+
+    warning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForGood:
+    """The destination will never take it; a person decides. ``detail`` names codes and sizes only."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not acknowledged: to be delivered again, for ever.
+
+    after_s  seconds until then; None: the caller's back-off by attempts
+    """
+
+    after_s: float | None
+    detail: str
+
+
+Verdict = Stored | RefusedForGood | Later
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The destination cannot take anything now, whatever it is given.
+
+    after_s  what it asked for (Retry-After), None if it did not say
+    detail   what happened and what to do, for hospital IT
+    sure     True: opens the breaker at once; False: it may be this request's own fault, so a few in a row are needed
+    """
+
+    after_s: float | None
+    detail: str
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What came of one delivery.
+
+    verdicts     by outside name; a parcel without one was not judged and is due again as soon as the destination is
+    unavailable  set when the destination, not an instance, is the trouble
+    too_much     a smaller batch may have gone through: 413, time-out, 5xx
+    """
+
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    unavailable: Unavailable | None = None
+    too_much: bool = False
+
+
+class Destination(Protocol):
+    """One connection to where READY instances go. Used by one thread at a time.
+
+    deliver  makes one attempt with these parcels (of one study, each SOP Instance UID once). Never raises for what
+             the destination or the way to it does wrong.
+    close    lets go of connections; may be called from another thread to hurry a running delivery
+    """
+
+    def deliver(self, parcels: Sequence[Parcel]) -> Receipt: ...
+
+    def close(self) -> None: ...
