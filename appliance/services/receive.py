@@ -1,0 +1,98 @@
+"""The receive service: the DICOM port, and behind it the door of the house."""
+
+import logging
+import os
+from collections.abc import Mapping
+
+from appliance.config import Config
+from appliance.errors import CannotStart
+from appliance.intake import tls
+from appliance.intake.association import House
+from appliance.intake.door import Door
+from appliance.intake.listening import Listener, listeners
+from appliance.intake.observed import Observed
+from appliance.intake.peers import Peers
+from appliance.intake.scp import Scp
+from appliance.intake.strict import differs
+from appliance.spool.inside import Spool
+
+log = logging.getLogger(__name__)
+
+
+class Receive:
+    """Takes what modalities send and answers Success once it is durable.
+
+    The work happens in the associations' threads; ``step`` only looks after them.
+    observed  what is told to the metrics; environ: of the process, for sockets that systemd passed
+    """
+
+    name = "receive"
+
+    def __init__(
+        self, config: Config, observed: Observed | None = None, *, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._config = config
+        self._observed = observed or Observed()
+        self._environ = environ
+        self._listeners: tuple[Listener, ...] = ()
+        self._spool: Spool | None = None
+        self._door: Door | None = None
+        self._scp: Scp | None = None
+
+    def start(self) -> None:
+        """Open the port and accept. Raises CannotStart: port in use, certificate unusable, no folder to write to."""
+        scp = self._config.scp
+        encryption = None if scp.tls is None else tls.server_context(scp.tls)
+        self._listeners = listeners(scp, self._environ)
+        try:
+            self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
+            self._door = Door(self._spool, role=self.name, observed=self._observed)
+        except OSError as error:
+            self._close_listeners()
+            raise CannotStart(
+                f"The receiver cannot write to the state folder: {error.strerror or error}. "
+                "No image was refused or lost; the receiver has not started. "
+                "Check the owner and mode of the folder named by 'state', then start again."
+            ) from None
+        except BaseException:
+            self._close_listeners()
+            raise
+        projects = self._config.projects.values()
+        peers = Peers(
+            scp,
+            project_of=lambda called: self._config.project_of(called_ae=called),
+            called=frozenset(title for project in projects for title in project.called),
+        )
+        house = House(
+            scp, peers, self._door, self._observed, tls=encryption, differs=differs if scp.strict_uids else None
+        )
+        self._scp = Scp(self._listeners, house)
+        self._scp.start()
+        log.info("listening", extra={"ports": [listener.port for listener in self._listeners]})
+
+    @property
+    def port(self) -> int:
+        """The plain port; useful when the configuration says 0."""
+        return next(listener.port for listener in self._listeners if not listener.encrypted)
+
+    @property
+    def tls_port(self) -> int:
+        """The encrypted port."""
+        return next(listener.port for listener in self._listeners if listener.encrypted)
+
+    def step(self) -> bool:
+        """Look whether callers are still accepted; there is never work for the loop itself."""
+        if self._scp is not None and not self._scp.is_accepting:
+            raise CannotStart("The receiver no longer accepts callers; what was answered with Success is safe.")
+        return False
+
+    def stop(self) -> None:
+        """Drain: reject new callers, let running associations finish up to ``drain_s``, then abort them."""
+        if self._scp is not None:
+            self._scp.drain(self._config.scp.drain_s)
+        if self._door is not None:
+            self._door.close()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
