@@ -77,7 +77,7 @@ class Destination(Protocol):
 
     deliver  makes one attempt with these parcels (of one study, each SOP Instance UID once). Never raises for what
              the destination or the way to it does wrong.
-    close    lets go of connections; may be called from another thread to hurry a running delivery
+    close    lets go of idle connections
     """
 
     def deliver(self, parcels: Sequence[Parcel]) -> Receipt: ...

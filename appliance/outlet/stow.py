@@ -1,0 +1,185 @@
+"""A DICOMweb destination: one STOW-RS request a delivery, judged instance by instance.
+
+Redirects are never followed, because credentials could travel to another host with them; the 3xx pauses the
+destination and says so. Nothing the size of an instance is ever in memory. Source: PS3.18 Section 10.5.
+"""
+
+import email.utils
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from appliance import __version__, config
+from appliance.model import Parcel
+from appliance.outlet.auth import Login, LoginFailed, Secret, login
+from appliance.outlet.destination import Later, Receipt, RefusedForGood, Unavailable, Verdict
+from appliance.outlet.multipart import MultipartBody
+from appliance.outlet.receipt import judge, read_answer
+from appliance.reasons import Reason
+
+ACCEPT = "application/dicom+json, application/dicom+xml;q=0.5"
+LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a thousand instances named by XML take one
+ANSWER_CHUNK = 64 * 1024
+UNAUTHORIZED = 401
+
+
+class AnswerTooLong(Exception):
+    """The answer is larger, or takes longer, than any honest one."""
+
+
+class Stow:
+    """One HTTP connection to a DICOMweb root. Used by one thread; ``close`` by any.
+
+    now       aware UTC, for a Retry-After that is a date
+    boundary  gives the separator of a body: random, so that no file holds it
+    """
+
+    def __init__(
+        self,
+        url: str,
+        session: requests.Session,
+        login: Login,
+        *,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        boundary: Callable[[], str] = lambda: os.urandom(24).hex(),
+    ) -> None:
+        self._url = f"{url}/studies"
+        self._session = session
+        self._login = login
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._now = now
+        self._boundary = boundary
+
+    def deliver(self, parcels: Sequence[Parcel]) -> Receipt:
+        """Make one request with these parcels; after a 401 a second one, if the secret or token can be renewed."""
+        try:
+            with MultipartBody([parcel.file for parcel in parcels], self._boundary()) as body:
+                return self._deliver(body, parcels)
+        except FileNotFoundError as missing:
+            return Receipt(_missing(str(missing.filename), parcels))
+        except LoginFailed as failed:
+            return Receipt(unavailable=Unavailable(None, str(failed)))
+        except (requests.RequestException, AnswerTooLong, OSError) as error:
+            return _broke_off(error, parcels)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _deliver(self, body: MultipartBody, parcels: Sequence[Parcel]) -> Receipt:
+        header = self._login.header()
+        status, after_s, answer = self._post(body, header)
+        if status == UNAUTHORIZED and self._login.renew(header):
+            status, after_s, answer = self._post(body, self._login.header())
+        return judge(status, after_s, read_answer(answer), parcels)
+
+    def _post(self, body: MultipartBody, authorization: Secret | None) -> tuple[int, float | None, bytes]:
+        headers = {"Content-Type": body.content_type, "Content-Length": str(len(body)), "Accept": ACCEPT}
+        if authorization is not None:
+            headers["Authorization"] = authorization.text
+        with self._session.post(
+            self._url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+        ) as answer:
+            after_s = retry_after(answer.headers.get("Retry-After"), self._now())
+            return answer.status_code, after_s, self._read(answer)
+
+    def _read(self, answer: requests.Response) -> bytes:
+        """Return the body, bounded in size and in time: the time-out of requests is between bytes only."""
+        deadline = self._clock() + self._timeout_s
+        read = bytearray()
+        for chunk in answer.iter_content(ANSWER_CHUNK):
+            read += chunk
+            if len(read) > LARGEST_ANSWER or self._clock() > deadline:
+                raise AnswerTooLong
+        return bytes(read)
+
+
+def _missing(file: str, parcels: Sequence[Parcel]) -> dict[str, Verdict]:
+    return {
+        parcel.out: RefusedForGood(Reason.READY_FILE_MISSING, "") for parcel in parcels if str(parcel.file) == file
+    }
+
+
+def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
+    """Judge a request that got no whole answer: whether anything was stored is not known, so all go again."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return Receipt(
+            unavailable=Unavailable(
+                None, "the TLS connection failed. Check ca, client_certificate and the destination's certificate."
+            )
+        )
+    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+        return Receipt(
+            unavailable=Unavailable(None, "it can't be reached. It is tried again by itself; check url and the network.")
+        )
+    what = type(error).__name__
+    return Receipt(
+        {parcel.out: Later(None, f"broken off: {what}") for parcel in parcels},
+        Unavailable(None, f"the request broke off ({what}). It is tried again by itself.", sure=False),
+        too_much=True,
+    )
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether not even a connection came about, so that no instance can be the cause."""
+    if not isinstance(error, requests.exceptions.ConnectionError):
+        return False
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"} or isinstance(
+        error, requests.exceptions.ProxyError
+    )
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After (seconds or an HTTP date) asks for; None if it cannot be read. RFC 9110 10.2.3."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def new_session(destination: config.Destination) -> requests.Session:
+    """Return a session for one connection: the destination's certificates, the environment's proxies, nothing else.
+
+    ``trust_env`` is off because a .netrc would silently replace our Authorization header (requests 2.34).
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = requests.utils.get_environ_proxies(destination.url, no_proxy=None)
+    session.verify = True if destination.ca is None else str(destination.ca)
+    if destination.client_certificate is not None:
+        session.cert = (str(destination.client_certificate.certificate), str(destination.client_certificate.key))
+    session.headers["User-Agent"] = f"appliance/{__version__}"
+    one = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+    session.mount("https://", one)
+    session.mount("http://", one)
+    return session
+
+
+def connect(destination: config.Destination, environment: Mapping[str, str] = os.environ) -> list[Stow]:
+    """Return one Stow for each of the destination's connections; they share the login."""
+    token_session = requests.Session()
+    token_session.trust_env = False
+    token_session.proxies = requests.utils.get_environ_proxies(destination.auth.token_url, no_proxy=None)
+    token_session.verify = True if destination.ca is None else str(destination.ca)
+    shared = login(
+        destination.auth, token_session, timeout_s=destination.timeout_s, clock=time.monotonic, environment=environment
+    )
+    return [
+        Stow(destination.url, new_session(destination), shared, timeout_s=destination.timeout_s)
+        for _ in range(destination.connections)
+    ]
