@@ -1,0 +1,52 @@
+# The way in for developers. Needs only python3 (3.11 or newer) and make; everything else is installed into .venv
+# from the lock files, and as root on Debian the missing Debian packages too.
+
+PYTHON ?= python3
+VENV   ?= .venv
+CONFIG ?= appliance.yaml
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.complete
+PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx
+
+.PHONY: setup demo run test check bench lock
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older. Nothing was installed. Run: make setup PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/peers/install python3-venv
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@sh tests/peers/install --optional orthanc orthanc-dicomweb
+	$(BIN)/appliance demo $(if $(ONCE),--once)
+
+run: setup
+	@test -e $(CONFIG) || { $(BIN)/appliance config example > $(CONFIG) && echo "$(CONFIG) was made; change it as you like."; }
+	$(BIN)/appliance run -c $(CONFIG)
+
+# Real peers are started by the tests themselves, on loopback. What a machine lacks is skipped and listed at the end.
+test: setup
+	@sh tests/peers/install --optional $(PEERS)
+	$(BIN)/python -m pytest --ignore=tests/bench $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup
+	@sh tests/peers/install --optional $(PEERS)
+	$(BIN)/python -m pytest -o python_files='bench_*.py test_*.py' -s tests/bench $(ARGS)
+
+# New versions on purpose: make lock UPGRADE=1, then the whole test suite.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url \
+	--no-emit-trusted-host --no-emit-find-links --allow-unsafe --strip-extras $(if $(UPGRADE),--upgrade)
+
+lock: setup
+	$(COMPILE) -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
