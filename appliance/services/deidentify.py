@@ -7,23 +7,28 @@ committed later.
 """
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from appliance.config import Config, MiB
 from appliance.deid.pseudonyms import out_name
 from appliance.lifecycle import State
+from appliance.mapping.keys import load_key
 from appliance.mapping.store import MappingStore
-from appliance.model import Instance, Ready
+from appliance.model import ONLY_PROJECT, Instance, Ready
 from appliance.reasons import Reason
 from appliance.services.follow import Follower
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
-from appliance.services.worker import Job, Made, Postponed, Result, Withheld
+from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip, work
 from appliance.spool.inside import Passed, Spool
-from appliance.spool.outbox import Making, Outbox
+from appliance.spool.outbox import Outbox
+from appliance.spool.recovery import recover_inside
+from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
 
@@ -41,57 +46,41 @@ class Observer(Protocol):
     def withheld(self, source: str, reason: Reason) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the configuration says, as functions of an instance's closed labels.
-
-    domain_of     (source, clinic) -> identity domain
-    destinations  project -> names; None for a project that is no longer configured
-    is_manual     (project, source) -> whether nothing leaves until an operator opens the source
-    """
-
-    domain_of: Callable[[str, str], str]
-    destinations: Callable[[str], tuple[str, ...] | None]
-    is_manual: Callable[[str, str], bool]
-
-
 class Deidentify:
-    """RECEIVED -> PASSED, DISCARDED, HELD or QUARANTINED."""
+    """RECEIVED -> PASSED, DISCARDED, HELD or QUARANTINED.
+
+    make_key  development and demo only: a missing key file is made
+    """
 
     name = "deidentify"
 
     def __init__(
-        self,
-        spool: Spool,
-        outbox: Outbox,
-        mapping: MappingStore,
-        pool: Pool[Job, Result],
-        policy: Policy,
-        operator: Operator,
-        observer: Observer,
-        *,
-        key: bytes,
-        clock: Callable[[], float] = time.time,
+        self, config: Config, observer: Observer, *, make_key: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
-        self._spool = spool
-        self._outbox = outbox
-        self._mapping = mapping
-        self._pool = pool
-        self._policy = policy
-        self._operator = operator
-        self._follower = Follower(spool, outbox)
+        self._config = config
         self._observer = observer
-        self._key = key
+        self._make_key = make_key
         self._clock = clock
-        self._making: Making | None = None
         self._in_hand: dict[str, Instance] = {}
         self._came: deque[Finished[Job, Result] | Died[Job] | Overran[Job]] = deque()
         self._made: list[tuple[Instance, Made]] = []
         self._postponed: deque[tuple[float, Instance]] = deque()
 
     def start(self) -> None:
-        """Start the workers and take a staging folder; rules and key were checked before."""
+        """Check key and rules, start the workers, open both sides. Raises CannotStart, or ConfigError for the rules."""
+        config = self._config
+        self._key = load_key(config.mapping, make=self._make_key)
+        recipe = recipe_of(config, self._key)
+        equip(recipe)  # rules that are not valid end the start here, with file and line, and not in a worker
+        self._mapping = MappingStore(config.state / "mapping" / "mapping.db", self._key)
+        self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
+        self._outbox = Outbox(config.state / "outside")
+        self._operator = Operator(self._spool, Requests(config.state / "requests"))
+        self._follower = Follower(self._spool, self._outbox)
+        self._repair = recover_inside(self._spool, self._outbox)
         self._making = self._outbox.making()
+        size = config.deidentify.workers or os.cpu_count() or 1
+        self._pool = Pool[Job, Result](size, partial(equip, recipe), work, timeout_s=config.deidentify.timeout_s)
         self._pool.start()
 
     def step(self) -> bool:
@@ -101,13 +90,16 @@ class Deidentify:
         committed = self._commit()
         given = self._hand_out()
         followed = self._follower.step(self._clock())
-        return bool(asked or committed or given or followed or self._pool.in_hand)
+        repaired = self._repair.step()
+        return bool(asked or committed or given or followed or repaired or self._pool.in_hand)
 
     def stop(self) -> None:
         """Give up what is in hand: it is done again after the next start, with the same result."""
         self._pool.stop()
-        if self._making is not None:
-            self._making.close()
+        self._making.close()
+        self._mapping.close()
+        self._outbox.close()
+        self._spool.close()
 
     # --- handing out ----------------------------------------------------------------------------------------------
 
@@ -130,7 +122,7 @@ class Deidentify:
         if self._outbox.state(out) in (State.FORWARDED, State.REJECTED):
             # A crash came between the outside's row and ours: within a round, the outside's word holds.
             self._spool.passed([Passed(instance, out)])
-        elif self._policy.destinations(instance.provenance.project) is None:
+        elif destinations_of(self._config, instance.provenance.project) is None:
             self._quarantine(instance, Reason.PROJECT_REMOVED, "")
         elif instance.attempts > HOPELESS:
             self._quarantine(instance, Reason.WORKER_DIED, "")
@@ -139,8 +131,6 @@ class Deidentify:
             self._give(instance)
 
     def _give(self, instance: Instance) -> None:
-        if self._making is None:
-            raise RuntimeError("start() comes before step()")
         provenance = instance.provenance
         self._pool.give(
             Job(
@@ -151,7 +141,7 @@ class Deidentify:
                 provenance=provenance,
                 announced=(instance.sop_class, instance.sop_instance),
                 accepted=instance.accepted,
-                domain=self._policy.domain_of(provenance.source, provenance.clinic),
+                domain=self._config.domain_of(provenance.source, provenance.clinic),
             )
         )
 
@@ -248,8 +238,8 @@ class Deidentify:
             source=provenance.source,
             project=provenance.project,
             rules_digest=made.rules_digest,
-            destinations=self._policy.destinations(provenance.project) or (),
-            gated=self._policy.is_manual(provenance.project, provenance.source),
+            destinations=destinations_of(self._config, provenance.project) or (),
+            gated=self._config.is_manual(provenance.project, provenance.source),
             supersedes=instance.out,
         )
 
@@ -285,3 +275,25 @@ class Deidentify:
         self._in_hand.pop(instance.id, None)
         self._observer.withheld(instance.provenance.source, reason)
         log.info("withheld", extra={"spool_id": instance.id, "reason": reason.value})
+
+
+def recipe_of(config: Config, key: bytes) -> Recipe:
+    """Return what the workers of this configuration need."""
+    projects = config.projects
+    return Recipe(
+        site=config.site,
+        key=key,
+        rules={ONLY_PROJECT: config.rules} | {name: project.rules or config.rules for name, project in projects.items()},
+        own_pseudonyms=frozenset(name for name, project in projects.items() if project.own_pseudonyms),
+        issuers=config.identity.issuers,
+        max_header=config.deidentify.max_header_mb * MiB,
+    )
+
+
+def destinations_of(config: Config, project: str) -> tuple[str, ...] | None:
+    """Return the names of a project's destinations; None for a project that is no longer configured."""
+    everywhere = tuple(destination.name for destination in config.destinations)
+    named = config.projects.get(project)
+    if named is not None:
+        return named.destinations or everywhere
+    return everywhere if project == ONLY_PROJECT else None

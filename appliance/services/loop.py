@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.errors import CannotStart
 from appliance.services.sd_notify import notify
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def run(service: Service, stop: threading.Event, *, idle_s: float = 0.1, on_erro
     """Start ``service``, step it until ``stop`` is set, then let it drain.
 
     What a step raises is logged with its place in the program and counted by ``on_error``; the next step follows after
-    a pause that doubles up to LONGEST_PAUSE_S. The watchdog is fed here, by the loop that does the work.
+    a pause that doubles up to LONGEST_PAUSE_S; CannotStart alone ends the service. The watchdog is fed here, by the
+    loop that does the work.
     """
     service.start()
     notify("READY=1")
@@ -48,6 +50,8 @@ def run(service: Service, stop: threading.Event, *, idle_s: float = 0.1, on_erro
             try:
                 busy = service.step()
                 pause = idle_s
+            except CannotStart:
+                raise  # it has to be started anew, which is its supervisor's work
             except Exception:  # noqa: BLE001 - the edge of a service loop: house-style C2
                 log.exception("step failed", extra={"service": service.name})
                 if on_error is not None:

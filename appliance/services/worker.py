@@ -108,15 +108,17 @@ class Equipment:
 
 def equip(recipe: Recipe) -> Equipment:
     """Load what the recipe names; raises ConfigError for rules that are not valid."""
-    keys = {
-        project: project_key(recipe.key, project) if project in recipe.own_pseudonyms else recipe.key
-        for project in recipe.rules
-    }
     return Equipment(
         rules={project: load_rules(path) for project, path in recipe.rules.items()},
-        pseudonyms={project: KeyedPseudonyms(key, recipe.site, issuers=recipe.issuers) for project, key in keys.items()},
+        pseudonyms={project: _pseudonyms(recipe, project) for project in recipe.rules},
         max_header=recipe.max_header,
     )
+
+
+def _pseudonyms(recipe: Recipe, project: str) -> KeyedPseudonyms:
+    if project in recipe.own_pseudonyms:
+        return KeyedPseudonyms(project_key(recipe.key, project), recipe.site, project, recipe.issuers)
+    return KeyedPseudonyms(recipe.key, recipe.site, issuers=recipe.issuers)
 
 
 def work(equipment: Equipment, job: Job) -> Result:
