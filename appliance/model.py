@@ -91,6 +91,7 @@ class Instance:
     attempts   how often de-identifying was begun in this round, this time included
     accepted   codes of the reasons that an operator accepted for these bytes
     out        outside name of this round; "" until it passed
+    rules_digest  of the rules it passed under; "" until then
     """
 
     id: str
@@ -108,6 +109,7 @@ class Instance:
     detail: str = ""
     out: str = ""
     digest: str = ""
+    rules_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
