@@ -6,6 +6,7 @@ that *names* an instance as stored has stored it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from appliance.model import Parcel
@@ -72,14 +73,45 @@ class Receipt:
     too_much: bool = False
 
 
+class There(Enum):
+    """What a destination has under a parcel's SOP Instance UID."""
+
+    ABSENT = "absent"  # nothing, as far as it says
+    SAME = "same"  # this Data Set, byte for byte
+    DIFFERENT = "different"  # another one
+    UNKNOWN = "unknown"  # it does not let us look
+
+
 class Destination(Protocol):
     """One connection to where READY instances go. Used by one thread at a time.
 
     deliver  makes one attempt with these parcels (of one study, each SOP Instance UID once). Never raises for what
              the destination or the way to it does wrong.
+    look     says what the destination has under the parcel's UID, by fetching it. Never raises either
     close    lets go of idle connections
     """
 
     def deliver(self, parcels: Sequence[Parcel]) -> Receipt: ...
 
+    def look(self, parcel: Parcel) -> There: ...
+
     def close(self) -> None: ...
+
+
+def deliver_changed(destination: Destination, parcel: Parcel) -> Receipt:
+    """Deliver a version that differs from one delivered before, to a destination that keeps what it has.
+
+    Such a destination may name the new version as stored and keep the old one (Orthanc 1.10 with OverwriteInstances
+    false does), so its word is no proof here: only fetching the very bytes back is.
+    """
+    match destination.look(parcel):
+        case There.SAME:
+            return Receipt({parcel.out: Stored()})
+        case There.ABSENT:
+            receipt = destination.deliver([parcel])
+            if not isinstance(receipt.verdicts.get(parcel.out), Stored):
+                return receipt
+            if destination.look(parcel) is There.SAME:
+                return receipt
+    kept = RefusedForGood(Reason.ALREADY_THERE_DIFFERENT, "An earlier version was delivered before.")
+    return Receipt({parcel.out: kept})

@@ -4,7 +4,6 @@ Paths are made of UIDs that were checked, and every step down is taken without f
 somebody puts into the folder can lead a file elsewhere.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -13,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import config
-from appliance.dicom.meta import FileMeta
+from appliance.dicom import part10, sniff
 from appliance.errors import CannotStart, Malformed, NotDicom
 from appliance.model import Parcel
-from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, Unavailable, Verdict
+from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
 from appliance.outlet.multipart import open_regular
 from appliance.reasons import Reason
 
@@ -57,6 +56,20 @@ class Folder:
                 except OSError as error:
                     return Receipt(verdicts, Unavailable(None, _advice(error)))
         return Receipt(verdicts)
+
+    def look(self, parcel: Parcel) -> There:
+        """Read the file that is there under the parcel's UIDs."""
+        try:
+            folder = self._series(parcel)
+            try:
+                there = _digest_at(f"{parcel.sop_instance}.dcm", folder)
+            finally:
+                os.close(folder)
+        except OSError:
+            return There.UNKNOWN
+        if there is None:
+            return There.ABSENT
+        return There.SAME if there == parcel.digest else There.DIFFERENT
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -137,13 +150,9 @@ def _digest_at(name: str, folder: int) -> str | None:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return ""
         try:
-            FileMeta.decode(file)
+            return part10.digest(file, sniff.identify(file).dataset_offset)
         except (NotDicom, Malformed):
             return ""
-        digest = hashlib.sha256()
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-        return digest.hexdigest()
 
 
 def _advice(error: OSError) -> str:

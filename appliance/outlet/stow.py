@@ -16,7 +16,8 @@ from requests.adapters import HTTPAdapter
 from appliance import __version__, config
 from appliance.model import Parcel
 from appliance.outlet.auth import Login, LoginFailed, Secret, login
-from appliance.outlet.destination import Later, Receipt, RefusedForGood, Unavailable, Verdict
+from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
+from appliance.outlet import retrieve
 from appliance.outlet.multipart import MultipartBody
 from appliance.outlet.receipt import judge, read_answer
 from appliance.reasons import Reason
@@ -69,6 +70,29 @@ class Stow:
         except (requests.RequestException, AnswerTooLong, OSError) as error:
             return _broke_off(error, parcels)
 
+    def look(self, parcel: Parcel) -> There:
+        """Fetch the instance back and compare its Data Set. Source: PS3.18 Section 10.4."""
+        url = f"{self._url}/{parcel.study}/series/{parcel.series}/instances/{parcel.sop_instance}"
+        try:
+            authorization = self._login.header()
+            headers = {"Accept": retrieve.ACCEPT} | (
+                {} if authorization is None else {"Authorization": authorization.text}
+            )
+            with self._session.get(
+                url, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+            ) as answer:
+                if answer.status_code in (404, 410):
+                    return There.ABSENT
+                if answer.status_code != 200:
+                    return There.UNKNOWN
+                chunks = answer.iter_content(retrieve.CHUNK)
+                digest = retrieve.digest_of(answer.headers.get("Content-Type", ""), chunks)
+        except (LoginFailed, requests.RequestException, OSError):
+            return There.UNKNOWN
+        if digest is None:
+            return There.UNKNOWN
+        return There.SAME if digest == parcel.digest else There.DIFFERENT
+
     def close(self) -> None:
         self._session.close()
 
@@ -77,7 +101,21 @@ class Stow:
         status, after_s, answer = self._post(body, header)
         if status == UNAUTHORIZED and self._login.renew(header):
             status, after_s, answer = self._post(body, self._login.header())
-        return judge(status, after_s, read_answer(answer), parcels)
+        receipt = judge(status, after_s, read_answer(answer), parcels)
+        return Receipt(self._compared(receipt.verdicts, parcels), receipt.unavailable, receipt.too_much)
+
+    def _compared(self, verdicts: Mapping[str, Verdict], parcels: Sequence[Parcel]) -> dict[str, Verdict]:
+        """Look at what the destination says it has already: our own, of a try whose answer was lost, is stored."""
+        compared = dict(verdicts)
+        for parcel in parcels:
+            verdict = compared.get(parcel.out)
+            if isinstance(verdict, RefusedForGood) and verdict.reason is Reason.ALREADY_THERE_DIFFERENT:
+                match self.look(parcel):
+                    case There.SAME:
+                        compared[parcel.out] = Stored()
+                    case There.ABSENT:
+                        compared[parcel.out] = Later(None, "said to be a duplicate, but not there")
+        return compared
 
     def _post(self, body: MultipartBody, authorization: Secret | None) -> tuple[int, float | None, bytes]:
         headers = {"Content-Type": body.content_type, "Content-Length": str(len(body)), "Accept": ACCEPT}

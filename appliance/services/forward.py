@@ -1,0 +1,210 @@
+"""READY -> FORWARDED or REJECTED: delivers what is ready, to every destination, until each has named it.
+
+Carriers make the requests; this loop alone claims and writes outcomes. Nothing is acknowledged that a destination did
+not name, and a crash between its answer and our row means only that it is stored again under the same UID.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from appliance import config
+from appliance.model import Parcel
+from appliance.outlet import folder, stow
+from appliance.outlet.batch_size import BatchSize
+from appliance.outlet.breaker import Breaker, BreakerState
+from appliance.outlet.destination import Destination, Later, RefusedForGood, Stored
+from appliance.reasons import Reason
+from appliance.services.carrier import Delivered
+from appliance.services.lane import Lane
+from appliance.services.outside_operator import OutsideOperator
+from appliance.spool.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+TAKE_S = 0.05  # how long a step waits for a delivery to come back
+TOGETHER = 16  # deliveries whose outcomes one step writes, at most
+DRAIN_S = 20.0  # SIGTERM: running requests may end for this long
+FIRST_RETRY_S = 30.0
+LONGEST_RETRY_S = 3600.0
+
+MiB = 1024 * 1024
+
+
+class Observer(Protocol):
+    """What the service tells its metrics. ``destination`` is a configured name: a closed set."""
+
+    def forwarded(self, destination: str, count: int, size: int) -> None: ...
+
+    def request_took(self, destination: str, seconds: float) -> None: ...
+
+    def refused(self, destination: str, reason: Reason) -> None: ...
+
+    def postponed(self, destination: str, count: int) -> None: ...
+
+    def breaker(self, destination: str, state: BreakerState) -> None: ...
+
+
+class Forward:
+    """The service of the outside.
+
+    lanes    one for each configured destination
+    clock    seconds since the epoch: what rows hold
+    chance   0 <= x < 1, drawn anew each time
+    """
+
+    name = "forward"
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        lanes: Sequence[Lane],
+        done: "queue.SimpleQueue[Delivered]",
+        *,
+        operator: OutsideOperator,
+        observer: Observer,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = Random().random,
+        drain_s: float = DRAIN_S,
+    ) -> None:
+        self._outbox = outbox
+        self._lanes = {lane.name: lane for lane in lanes}
+        self._done = done
+        self._operator = operator
+        self._observer = observer
+        self._clock = clock
+        self._monotonic = monotonic
+        self._chance = chance
+        self._drain_s = drain_s
+
+    def start(self) -> None:
+        """Start the connections; they open their first socket with the first delivery."""
+        for lane in self._lanes.values():
+            lane.start()
+
+    def step(self) -> bool:
+        """Carry out requests, write what came back, hand out more."""
+        asked = self._operator.step()
+        given = sum(lane.hand_out(self._outbox, self._clock()) for lane in self._lanes.values())
+        came = self._take(TAKE_S if any(lane.is_busy for lane in self._lanes.values()) else 0)
+        self._tell()
+        return bool(asked or given or came)
+
+    def stop(self) -> None:
+        """Let running requests end within the drain and write what they say; the rest is abandoned and stays READY."""
+        deadline = self._monotonic() + self._drain_s
+        for lane in self._lanes.values():
+            lane.stop()
+        abandoned = sum(lane.join(deadline, self._monotonic) for lane in self._lanes.values())
+        while self._take(0):
+            pass
+        if abandoned:
+            log.warning("requests abandoned; their instances are stored again", extra={"count": abandoned})
+
+    # --- what came back -------------------------------------------------------------------------------------------
+
+    def _take(self, wait_s: float) -> int:
+        came: list[Delivered] = []
+        try:
+            came.append(self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait())
+            while len(came) < TOGETHER:
+                came.append(self._done.get_nowait())
+        except queue.Empty:
+            pass
+        for delivered in came:
+            self._settle(delivered)
+        return len(came)
+
+    def _settle(self, delivered: Delivered) -> None:
+        delivery, receipt = delivered.delivery, delivered.receipt
+        name = delivery.destination
+        stored: list[Parcel] = []
+        for parcel in delivery.parcels:
+            match receipt.verdicts.get(parcel.out):
+                case Stored(warning):
+                    stored.append(parcel)
+                    if warning:
+                        log.info("stored with warning", extra={"spool_id": parcel.out, "code": f"{warning:04X}"})
+                case RefusedForGood(reason, detail):
+                    self._outbox.refused(parcel, name, reason, detail)
+                    self._observer.refused(name, reason)
+                    log.warning(
+                        "refused",
+                        extra={"spool_id": parcel.out, "destination": name, "reason": reason.value, "detail": detail},
+                    )
+                case Later(after_s, detail):
+                    self._postpone(parcel, name, after_s, detail)
+                case None:
+                    pass  # not judged: the row stays as it is and is due as soon as the destination is
+        if stored:
+            self._outbox.stored(stored, name, self._clock())
+            self._observer.forwarded(name, len(stored), sum(parcel.size for parcel in stored))
+            for parcel in stored:
+                log.info("forwarded", extra={"spool_id": parcel.out, "destination": name})
+        self._observer.request_took(name, delivered.seconds)
+        self._lanes[name].came_back(delivered)
+
+    def _postpone(self, parcel: Parcel, name: str, after_s: float | None, detail: str) -> None:
+        wait = self._back_off(parcel.attempts) if after_s is None else min(after_s, LONGEST_RETRY_S)
+        self._outbox.later([parcel], name, self._clock() + wait, detail)
+        self._observer.postponed(name, 1)
+        log.info("postponed", extra={"spool_id": parcel.out, "destination": name, "detail": detail, "after_s": round(wait)})
+
+    def _back_off(self, attempts: int) -> float:
+        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(max(attempts - 2, 0), 20))
+        return 0.0 if attempts <= 1 else longest * (0.5 + self._chance() / 2)
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        for lane in self._lanes.values():
+            state = lane.breaker.state
+            if state is lane.told:
+                continue
+            opened = state is BreakerState.OPEN and lane.told is not BreakerState.HALF_OPEN
+            worked_again = state is BreakerState.CLOSED and lane.told is not None
+            lane.told = state
+            self._observer.breaker(lane.name, state)
+            if opened:
+                waiting = self._outbox.waiting(lane.name)
+                log.warning(paused(lane.name, lane.breaker.why, waiting), extra={"destination": lane.name})
+            elif worked_again:
+                log.info("forwarding goes on", extra={"destination": lane.name})
+
+
+def paused(name: str, why: str, waiting: int) -> str:
+    """Return the message that tells hospital IT that a destination's breaker opened."""
+    return (
+        f"Forwarding to '{name}' is paused: {why} {waiting} instances wait in the spool; none is lost and "
+        f"receiving goes on. It is tried again by itself; 'appliance doctor' looks at it now."
+    )
+
+
+def connections(destination: config.Destination) -> Sequence[Destination]:
+    """Return the connections of a destination; raises CannotStart when there can be none."""
+    return folder.connect(destination) if destination.folder is not None else stow.connect(destination)
+
+
+def lane_to(
+    destination: config.Destination,
+    done: "queue.SimpleQueue[Delivered]",
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = Random().random,
+) -> Lane:
+    """Return the lane of a configured destination, not yet started."""
+    return Lane(
+        destination.name,
+        connections(destination),
+        done,
+        Breaker(clock, chance),
+        BatchSize(most_instances=destination.batch_instances, most_bytes=destination.batch_mb * MiB),
+        keeps=destination.existing == "kept" and destination.folder is None,
+    )
+
+
+__all__ = ["Forward", "Observer", "lane_to", "paused"]

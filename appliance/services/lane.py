@@ -1,0 +1,145 @@
+"""The way to one destination: what is claimed for it, who carries it, and when it may be tried."""
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.model import Parcel
+from appliance.outlet.batch_size import BatchSize
+from appliance.outlet.breaker import Breaker, BreakerState, Permit
+from appliance.outlet.destination import Destination
+from appliance.services.carrier import Carrier, Delivered, Delivery
+
+FRESH = 1  # attempts, this one included, up to which a parcel goes with others
+
+
+class Claims(Protocol):
+    """What a lane needs of the outbox."""
+
+    def claim(
+        self, destination: str, limit: int, max_bytes: int, now: float, busy: set[str]
+    ) -> Sequence[Parcel]: ...
+
+    def earlier_digests(self, sop_instance: str, destination: str) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    parcels: tuple[Parcel, ...]
+    changed: bool
+
+
+class Lane:
+    """One destination as the service sees it. Used by the service's thread alone."""
+
+    def __init__(
+        self,
+        name: str,
+        connections: Sequence[Destination],
+        done: "queue.SimpleQueue[Delivered]",
+        breaker: Breaker,
+        size: BatchSize,
+        *,
+        keeps: bool,
+    ) -> None:
+        self.name = name
+        self.breaker = breaker
+        self.size = size
+        self.told: BreakerState | None = None  # what the observer knows
+        self._keeps = keeps
+        self._carriers = [
+            Carrier(connection, done, name=f"{name}-{number}") for number, connection in enumerate(connections)
+        ]
+        self._waiting: deque[_Request] = deque()  # claimed, not yet given to a carrier
+        self._in_hand: set[str] = set()
+        self._carried: dict[int, Carrier] = {}  # id of a delivery -> who has it
+
+    def start(self) -> None:
+        """Start the threads."""
+        for carrier in self._carriers:
+            carrier.start()
+
+    def hand_out(self, claims: Claims, now: float) -> int:
+        """Give every free connection a delivery, as far as the breaker permits; return how many were given."""
+        given = 0
+        for carrier in self._carriers:
+            if not carrier.free:
+                continue
+            permit = self.breaker.permit()
+            if permit is None:
+                break
+            request = self._next(claims, now, permit)
+            if request is None:
+                self.breaker.unused(permit)
+                break
+            delivery = Delivery(self.name, request.parcels, permit, request.changed)
+            self._carried[id(delivery)] = carrier
+            carrier.give(delivery)
+            given += 1
+        return given
+
+    def came_back(self, delivered: Delivered) -> None:
+        """Take note of a delivery: the connection is free, the size and the breaker learn from it."""
+        delivery, receipt = delivered.delivery, delivered.receipt
+        self._carried.pop(id(delivery)).free = True
+        self._in_hand.difference_update(parcel.out for parcel in delivery.parcels)
+        if receipt.too_much:
+            self.size.was_too_much(len(delivery.parcels), delivery.size)
+        elif receipt.unavailable is None:
+            self.size.took(delivered.seconds, len(delivery.parcels), delivery.size)
+        trouble = receipt.unavailable
+        if trouble is None:
+            self.breaker.worked(delivery.permit)
+        else:
+            self.breaker.failed(delivery.permit, trouble.after_s, trouble.detail, sure=trouble.sure)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a delivery is under way."""
+        return bool(self._carried)
+
+    def stop(self) -> None:
+        """Give nothing more out; what was claimed and not begun stays READY."""
+        self._waiting.clear()
+        for carrier in self._carriers:
+            carrier.stop()
+
+    def join(self, deadline: float, clock: Callable[[], float]) -> int:
+        """Wait for the threads until ``deadline``; return how many deliveries are abandoned."""
+        return sum(not carrier.join(deadline - clock()) for carrier in self._carriers)
+
+    def _next(self, claims: Claims, now: float, permit: Permit) -> _Request | None:
+        if not self._waiting:
+            limit = 1 if permit.probe else self.size.instances
+            claimed = claims.claim(self.name, limit, self.size.bytes, now, set(self._in_hand))
+            self._waiting.extend(self._requests(claimed, claims))
+            self._in_hand.update(parcel.out for request in self._waiting for parcel in request.parcels)
+        if not self._waiting:
+            return None
+        request = self._waiting.popleft()
+        if permit.probe and len(request.parcels) > 1:
+            # The first delivery after a pause is small: it decides for all the others.
+            self._waiting.appendleft(_Request(request.parcels[1:], request.changed))
+            request = _Request(request.parcels[:1], request.changed)
+        return request
+
+    def _requests(self, claimed: Sequence[Parcel], claims: Claims) -> Iterator[_Request]:
+        """Divide what was claimed: what failed before goes alone, so that a bad instance is found and stops no other."""
+        together: list[Parcel] = []
+        seen: set[str] = set()
+        for parcel in claimed:
+            if parcel.sop_instance in seen:
+                continue  # a later version waits for the earlier: it is claimed again
+            seen.add(parcel.sop_instance)
+            changed = self._keeps and self._is_changed(parcel, claims)
+            if changed or parcel.attempts > FRESH:
+                yield _Request((parcel,), changed)
+            else:
+                together.append(parcel)
+        if together:
+            yield _Request(tuple(together), changed=False)
+
+    def _is_changed(self, parcel: Parcel, claims: Claims) -> bool:
+        return any(digest != parcel.digest for digest in claims.earlier_digests(parcel.sop_instance, self.name))

@@ -1,0 +1,99 @@
+"""What is asked of the outside, carried out by the service that owns it. Requests come as files; none is trusted.
+
+    verb      arguments                                what happens
+    open      {"source", "project", "by"}              what waits for an operator's leave may go, now and later
+    close     {"source", "project", "by"}              from now on it waits again
+    abandon   {"destination", "by"}                    a destination no longer configured: its deliveries are refused
+                                                       as destination-removed
+    drop      {"outs": […]}                            REJECTED files whose original was discarded or begins a new
+                                                       round are removed
+    retry     {"destination", "by"}                    its breaker tries at once
+
+The answer is {"done": n}, with "error" when nothing could be done.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance.errors import RequestRefused
+from appliance.model import is_out_name, is_source
+from appliance.outlet.breaker import Breaker
+from appliance.spool.outbox import Outbox
+from appliance.spool.requests import Request, Requests
+
+log = logging.getLogger(__name__)
+
+OWNER = "forward"
+
+
+class OutsideOperator:
+    """Carries out the requests that are addressed to the forward service.
+
+    breakers  of the configured destinations, by name
+    """
+
+    def __init__(self, outbox: Outbox, requests: Requests, breakers: Mapping[str, Breaker]) -> None:
+        self._outbox = outbox
+        self._requests = requests
+        self._breakers = breakers
+
+    def step(self) -> bool:
+        """Carry out what has been asked; return whether there was anything."""
+        taken = self._requests.take(OWNER)
+        for request in taken:
+            try:
+                answer: dict[str, Any] = {"done": self._carry_out(request)}
+            except RequestRefused as refused:
+                answer = {"done": 0, "error": str(refused)}
+            self._requests.answer(request.id, answer)
+            log.info("request", extra={"verb": request.verb, "count": answer["done"]})
+        return bool(taken)
+
+    def _carry_out(self, request: Request) -> int:
+        match request.verb:
+            case "open":
+                return self._gate(request, self._outbox.open_source)
+            case "close":
+                return self._gate(request, self._outbox.close_source)
+            case "abandon":
+                return self._abandon(_text(request, "destination"))
+            case "drop":
+                return self._drop(request.args.get("outs"))
+            case "retry":
+                return self._retry(_text(request, "destination"))
+            case _:
+                raise RequestRefused(f"'{OWNER}' can't be asked to do this; nothing was changed.")
+
+    def _gate(self, request: Request, move: Callable[[str, str], object]) -> int:
+        source = _text(request, "source")
+        if not is_source(source):
+            raise RequestRefused("A source is 1 to 16 letters, digits or underscores; nothing was changed.")
+        move(source, _text(request, "project"))
+        return 1
+
+    def _abandon(self, destination: str) -> int:
+        if destination in self._breakers:
+            raise RequestRefused(
+                "This destination is configured, so its deliveries go on; nothing was changed. "
+                "Take it out of the configuration, restart, then abandon it."
+            )
+        return self._outbox.abandon(destination)
+
+    def _drop(self, outs: object) -> int:
+        named = outs if isinstance(outs, list) else []
+        return sum(self._outbox.drop(out) for out in named if isinstance(out, str) and is_out_name(out))
+
+    def _retry(self, destination: str) -> int:
+        breaker = self._breakers.get(destination)
+        if breaker is None:
+            raise RequestRefused(f"There is no such destination. Known: {', '.join(sorted(self._breakers))}.")
+        breaker.reset()
+        return 1
+
+
+def _text(request: Request, name: str) -> str:
+    value = request.args.get(name)
+    if not isinstance(value, str) or len(value) > 64:
+        raise RequestRefused(f"The request needs '{name}'; nothing was changed.")
+    return value
