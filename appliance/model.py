@@ -163,3 +163,4 @@ class Parcel:
     size: int
     file: Path
     attempts: int
+    source: str = UNLISTED  # closed label of who sent the original
