@@ -90,11 +90,14 @@ class Basic:
         self._password = password
 
     def header(self) -> Secret | None:
-        pair = f"{self._user}:{self._password().text}".encode()
-        return Secret("Basic " + base64.b64encode(pair).decode("ascii"))
+        return _basic(self._user, self._password().text)
 
     def renew(self, used: Secret | None) -> bool:
         return self.header() != used
+
+
+def _basic(user: str, password: str) -> Secret:
+    return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii"))
 
 
 class Bearer:
@@ -154,12 +157,15 @@ class ClientCredentials:
         self._token = None
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         # RFC 6749 Section 2.3.1: every server takes the client's password by HTTP Basic, both parts form-encoded.
-        pair = f"{quote_plus(self._client_id)}:{quote_plus(self._secret().text)}".encode("ascii")
+        ours = _basic(quote_plus(self._client_id), quote_plus(self._secret().text))
         try:
             with self._session.post(
                 self._url,
                 data=form,
-                headers={"Authorization": "Basic " + base64.b64encode(pair).decode("ascii"), "Accept": "application/json"},
+                headers={
+                    "Authorization": "Basic " + base64.b64encode(pair).decode("ascii"),
+                    "Accept": "application/json",
+                },
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,
@@ -167,11 +173,15 @@ class ClientCredentials:
                 body = answer.raw.read(TOKEN_ANSWER, decode_content=True) if answer.status_code == 200 else b""
                 self._take(answer.status_code, body)
         except (requests.RequestException, OSError) as error:
-            raise LoginFailed(f"the token service can't be reached ({type(error).__name__}). Check token_url.") from None
+            raise LoginFailed(
+                f"the token service can't be reached ({type(error).__name__}). Check token_url."
+            ) from None
 
     def _take(self, status: int, body: bytes) -> None:
         if status != 200:
-            raise LoginFailed(f"the token service answered {status}. Check token_url, client_id and client_secret_file.")
+            raise LoginFailed(
+                f"the token service answered {status}. Check token_url, client_id and client_secret_file."
+            )
         token, life = _token_in(body)
         self._token = Secret("Bearer " + token)
         self._renew_at = self._clock() + max(life - AHEAD_S, life * 0.8)

@@ -1,14 +1,16 @@
 """The switch before a destination: when it cannot take anything, one switch is thrown and no row is touched.
 
-    CLOSED -- trouble --> OPEN -- time over --> HALF_OPEN -- the probe worked --> CLOSED
-                           ^                        |
-                           +------ it did not ------+        (twice as long, up to the cap)
+CLOSED -- trouble --> OPEN -- time over --> HALF_OPEN -- the probe worked --> CLOSED
+                       ^                        |
+                       +------ it did not ------+        (twice as long, up to the cap)
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from appliance.spool.backoff import backoff
 
 FIRST_S = 1.0
 LONGEST_S = 300.0  # a repaired destination is noticed within five minutes
@@ -117,10 +119,10 @@ class Breaker:
             self._openings = 0
 
     def _pause(self, after_s: float | None) -> float:
-        """Return the seconds to wait: what was asked for, else doubling; half of it by chance, never less than asked."""
-        longest = min(LONGEST_S, FIRST_S * 2.0 ** min(self._openings, 30))
-        jittered = longest * (0.5 + self._chance() / 2)
-        return jittered if after_s is None else max(min(after_s, LONGEST_ASKED_S), 0.0) + jittered / 4
+        """Return the seconds to wait: what was asked for and a little by chance, else doubling with jitter."""
+        if after_s is not None:
+            return max(min(after_s, LONGEST_ASKED_S), 0.0) + FIRST_S * self._chance()
+        return backoff(self._openings + 1, self._chance(), shortest_s=FIRST_S, longest_s=LONGEST_S)
 
     def _enter(self, state: BreakerState) -> None:
         self._state = state

@@ -174,7 +174,7 @@ def connect(destination: config.Destination) -> list[Folder]:
         root.mkdir(exist_ok=True)
     except OSError as error:
         raise CannotStart(
-            f"The folder of destination '{destination.name}' can't be made ({error.strerror}). Nothing is forwarded to it, "
-            f"nothing is lost. Make {root} and give it to this service's user, then start again."
+            f"The folder of destination '{destination.name}' can't be made ({error.strerror}). Nothing is forwarded "
+            f"to it, nothing is lost. Make {root} and give it to this service's user, then start again."
         ) from None
     return [Folder(root, existing=destination.existing)]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from xml.parsers import expat  # noqa: S407 - entities and DTDs are refused below, and the size is limited
+from xml.parsers import expat
 
 from appliance.model import Parcel
 from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, Unavailable, Verdict
@@ -145,9 +145,7 @@ def _too_large(parcel: Parcel, *, alone: bool) -> Verdict:
     return Later(0, "HTTP 413 to a batch; next time alone")
 
 
-def _trouble(
-    status: int, after_s: float | None, verdicts: dict[str, Verdict], unnamed: Sequence[Parcel]
-) -> Receipt:
+def _trouble(status: int, after_s: float | None, verdicts: dict[str, Verdict], unnamed: Sequence[Parcel]) -> Receipt:
     sure = status not in MAY_BE_THE_REQUESTS_FAULT or after_s is not None
     if not sure:
         verdicts = verdicts | {parcel.out: Later(None, f"HTTP {status}") for parcel in unnamed}
@@ -162,9 +160,11 @@ def _advice(status: int) -> str:
     """What happened and what to do about it, for a status that is about the destination."""
     said = f"it answered {status}"
     if status in LOGIN:
-        return f"{said} to our login. Check auth (and client_certificate) of this destination; a new secret is read by itself."
+        return f"{said} to our login. Check auth and client_certificate of this destination; secrets are read anew each time."
     if 300 <= status < 400:
-        return f"{said}, a redirect, which is never followed: credentials could go to another host. Put the new address in url."
+        return (
+            f"{said}: redirects are not followed, as credentials could go to another host. Put the new address in url."
+        )
     if status in BUSY or status >= 500:
         return f"{said}. It is tried again by itself; see the destination's own log if it lasts."
     return f"{said}: it does not take STOW-RS there. Check that url is its DICOMweb root, which ends before /studies."

@@ -15,9 +15,9 @@ from requests.adapters import HTTPAdapter
 
 from appliance import __version__, config
 from appliance.model import Parcel
+from appliance.outlet import retrieve
 from appliance.outlet.auth import Login, LoginFailed, Secret, login
 from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
-from appliance.outlet import retrieve
 from appliance.outlet.multipart import MultipartBody
 from appliance.outlet.receipt import judge, read_answer
 from appliance.reasons import Reason
@@ -139,9 +139,7 @@ class Stow:
 
 
 def _missing(file: str, parcels: Sequence[Parcel]) -> dict[str, Verdict]:
-    return {
-        parcel.out: RefusedForGood(Reason.READY_FILE_MISSING, "") for parcel in parcels if str(parcel.file) == file
-    }
+    return {parcel.out: RefusedForGood(Reason.READY_FILE_MISSING, "") for parcel in parcels if str(parcel.file) == file}
 
 
 def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
@@ -154,7 +152,9 @@ def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
         )
     if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
         return Receipt(
-            unavailable=Unavailable(None, "it can't be reached. It is tried again by itself; check url and the network.")
+            unavailable=Unavailable(
+                None, "it can't be reached. It is tried again by itself; check url and the network."
+            )
         )
     what = type(error).__name__
     return Receipt(
@@ -175,7 +175,10 @@ def _never_connected(error: Exception) -> bool:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After (seconds or an HTTP date) asks for; None if it cannot be read. RFC 9110 10.2.3."""
+    """Return the seconds that a Retry-After asks for, by number or by date; None if it cannot be read.
+
+    Source: RFC 9110 Section 10.2.3.
+    """
     if value is None:
         return None
     text = value.strip()

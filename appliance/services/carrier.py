@@ -86,7 +86,7 @@ class Carrier:
             began = self._clock()
             try:
                 receipt = self._deliver(delivery)
-            except Exception as error:  # noqa: BLE001 - the edge of a service loop (house-style C2): nothing may end it
+            except Exception as error:  # the edge of a service loop (house-style C2): nothing may end it
                 log.exception("delivery failed unexpectedly", extra={"destination": delivery.destination})
                 receipt = _unexpected(delivery, type(error).__name__)
             self._done.put(Delivered(delivery, receipt, self._clock() - began))

@@ -8,7 +8,6 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import Protocol
 
 from appliance import config
@@ -19,8 +18,9 @@ from appliance.outlet.breaker import Breaker, BreakerState
 from appliance.outlet.destination import Destination, Later, RefusedForGood, Stored
 from appliance.reasons import Reason
 from appliance.services.carrier import Delivered
-from appliance.services.lane import Lane
+from appliance.services.lane import FRESH, Lane
 from appliance.services.outside_operator import OutsideOperator
+from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,15 @@ MiB = 1024 * 1024
 class Observer(Protocol):
     """What the service tells its metrics. ``destination`` is a configured name: a closed set."""
 
-    def forwarded(self, destination: str, count: int, size: int) -> None: ...
+    def stored(self, destination: str, source: str, size: int) -> None: ...
 
-    def request_took(self, destination: str, seconds: float) -> None: ...
+    def delivered(self, destination: str, seconds: float) -> None: ...
 
     def refused(self, destination: str, reason: Reason) -> None: ...
 
-    def postponed(self, destination: str, count: int) -> None: ...
+    def later(self, destination: str, count: int) -> None: ...
 
-    def breaker(self, destination: str, state: BreakerState) -> None: ...
+    def breaker(self, destination: str, is_open: bool) -> None: ...
 
 
 class Forward:
@@ -68,7 +68,7 @@ class Forward:
         observer: Observer,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = Random().random,
+        chance: Callable[[], float],
         drain_s: float = DRAIN_S,
     ) -> None:
         self._outbox = outbox
@@ -142,21 +142,25 @@ class Forward:
                     pass  # not judged: the row stays as it is and is due as soon as the destination is
         if stored:
             self._outbox.stored(stored, name, self._clock())
-            self._observer.forwarded(name, len(stored), sum(parcel.size for parcel in stored))
             for parcel in stored:
+                self._observer.stored(name, parcel.source, parcel.size)
                 log.info("forwarded", extra={"spool_id": parcel.out, "destination": name})
-        self._observer.request_took(name, delivered.seconds)
+        self._observer.delivered(name, delivered.seconds)
         self._lanes[name].came_back(delivered)
 
     def _postpone(self, parcel: Parcel, name: str, after_s: float | None, detail: str) -> None:
         wait = self._back_off(parcel.attempts) if after_s is None else min(after_s, LONGEST_RETRY_S)
         self._outbox.later([parcel], name, self._clock() + wait, detail)
-        self._observer.postponed(name, 1)
-        log.info("postponed", extra={"spool_id": parcel.out, "destination": name, "detail": detail, "after_s": round(wait)})
+        self._observer.later(name, 1)
+        log.info(
+            "postponed", extra={"spool_id": parcel.out, "destination": name, "detail": detail, "after_s": round(wait)}
+        )
 
     def _back_off(self, attempts: int) -> float:
-        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(max(attempts - 2, 0), 20))
-        return 0.0 if attempts <= 1 else longest * (0.5 + self._chance() / 2)
+        """At once after the first try, which it made with others; then it is alone, and waits ever longer."""
+        if attempts <= FRESH:
+            return 0.0
+        return backoff(attempts - FRESH, self._chance(), shortest_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class Forward:
             opened = state is BreakerState.OPEN and lane.told is not BreakerState.HALF_OPEN
             worked_again = state is BreakerState.CLOSED and lane.told is not None
             lane.told = state
-            self._observer.breaker(lane.name, state)
+            self._observer.breaker(lane.name, state is not BreakerState.CLOSED)
             if opened:
                 waiting = self._outbox.waiting(lane.name)
                 log.warning(paused(lane.name, lane.breaker.why, waiting), extra={"destination": lane.name})
@@ -194,7 +198,7 @@ def lane_to(
     done: "queue.SimpleQueue[Delivered]",
     *,
     clock: Callable[[], float] = time.monotonic,
-    chance: Callable[[], float] = Random().random,
+    chance: Callable[[], float],
 ) -> Lane:
     """Return the lane of a configured destination, not yet started."""
     return Lane(

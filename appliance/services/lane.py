@@ -18,9 +18,7 @@ FRESH = 1  # attempts, this one included, up to which a parcel goes with others
 class Claims(Protocol):
     """What a lane needs of the outbox."""
 
-    def claim(
-        self, destination: str, limit: int, max_bytes: int, now: float, busy: set[str]
-    ) -> Sequence[Parcel]: ...
+    def claim(self, destination: str, limit: int, max_bytes: int, now: float, busy: set[str]) -> Sequence[Parcel]: ...
 
     def earlier_digests(self, sop_instance: str, destination: str) -> Sequence[str]: ...
 
@@ -126,7 +124,7 @@ class Lane:
         return request
 
     def _requests(self, claimed: Sequence[Parcel], claims: Claims) -> Iterator[_Request]:
-        """Divide what was claimed: what failed before goes alone, so that a bad instance is found and stops no other."""
+        """Divide what was claimed: what failed before goes alone, so that a bad one is found and stops no other."""
         together: list[Parcel] = []
         seen: set[str] = set()
         for parcel in claimed:

@@ -13,7 +13,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], bool], *, process: subprocess.Popen[bytes], what: str, seconds: float = 20.0) -> None:
+def wait_until(
+    ready: Callable[[], bool], *, process: subprocess.Popen[bytes], what: str, seconds: float = 20.0
+) -> None:
     """Return when ``ready()`` is true; RuntimeError when the process ended or the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
