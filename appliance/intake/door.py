@@ -7,11 +7,11 @@ the journal. The rows follow in batches, because a commit for each instance woul
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 from appliance.dicom.meta import FileMeta, provenance_to_meta
 from appliance.errors import SpoolFull
@@ -26,20 +26,22 @@ MOST_WAITING = 100_000  # durable files without a row; beyond, senders are told 
 
 
 class Draft(Protocol):
-    """A file in the making, in this process's own receiving folder; ``file`` is open for reading and writing."""
+    """A file in the making, in this process's own receiving folder."""
 
-    @property
-    def file(self) -> BinaryIO: ...
+    path: Path
 
-    def write(self, piece: bytes | memoryview) -> None: ...
+    def write(self, body: bytes | memoryview, /) -> None: ...
 
-    def keep(self, id: str) -> Path: ...
+    def keep(self, spool_id: str, /) -> Path: ...
 
     def drop(self) -> None: ...
 
 
 class Receiving(Protocol):
-    """This process's own receiving folder."""
+    """This process's own receiving folder; ``has_room``: the file system is above the reserve."""
+
+    @property
+    def has_room(self) -> bool: ...
 
     def draft(self) -> Draft: ...
 
@@ -49,11 +51,9 @@ class Receiving(Protocol):
 class Keeping(Protocol):
     """What the door needs of the spool."""
 
-    def receiving(self, role: str) -> Receiving: ...
+    def receiving(self, role: str, /) -> Receiving: ...
 
-    def arrived(self, arrivals: Sequence[Arrival]) -> None: ...
-
-    def has_room(self) -> bool: ...
+    def arrived(self, arrivals: list[Arrival], /) -> object: ...
 
 
 def _utc_now() -> datetime:
@@ -84,11 +84,11 @@ class Entry:
         self.data_set_bytes += len(piece)
 
     @property
-    def file(self) -> BinaryIO:
-        """What was written so far, to be looked at before it is kept."""
+    def path(self) -> Path:
+        """Where what was written lies until it is kept: to be looked at, not to be touched."""
         if self._draft is None:
             raise ValueError("the entry was kept or dropped")
-        return self._draft.file
+        return self._draft.path
 
     def keep(self) -> Arrival:
         """Make the file durable in ``received`` and return what it is; only now may Success be said.
@@ -151,7 +151,6 @@ class Door:
         self._lock = threading.Lock()
         self._one_waits = threading.Event()
         self._closing = threading.Event()
-        self._provenance_bytes: dict[Provenance, bytes] = {}
         self._thread = threading.Thread(target=self._journal, name=f"{role}-rows", daemon=True)
         self._thread.start()
 
@@ -162,7 +161,7 @@ class Door:
 
     def has_room(self) -> bool:
         """Whether an instance could be taken now: the disk above its reserve, the journal not hopelessly behind."""
-        return len(self._waiting) < MOST_WAITING and self._spool.has_room()
+        return len(self._waiting) < MOST_WAITING and self._receiving.has_room
 
     def begin(self, provenance: Provenance, sop_class: str, sop_instance: str, transfer_syntax: str) -> Entry:
         """Return an entry whose File Meta is written; its Data Set follows by ``write``.

@@ -133,6 +133,8 @@ class Scp:
         thread = threading.Thread(target=self._run, args=(association,), name="scp-association", daemon=True)
         with self._lock:
             oldest = next(iter(self._silent)) if len(self._silent) >= _MOST_SILENT else None
+            if oldest is not None:
+                del self._silent[oldest]
             self._silent[association] = thread
         if oldest is not None:
             oldest.hang_up()
@@ -156,7 +158,10 @@ class Scp:
         with self._lock:
             if len(self._entered) >= self._house.scp.max_associations:
                 return Rejection.TOO_MANY
-            self._entered[association] = self._silent.pop(association)
+            thread = self._silent.pop(association, None)
+            if thread is None:  # it was hung up in this very moment, to make room
+                return Rejection.CONGESTION
+            self._entered[association] = thread
         return None
 
     def _gone(self, association: Association) -> None:

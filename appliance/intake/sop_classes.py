@@ -38,6 +38,8 @@ _OTHER = frozenset(
         "1.2.840.10008.5.1.4.33",  # instance availability notification
         "1.2.840.10008.5.1.4.34.2",  # RT machine verification (N-services), with the trials
         "1.2.840.10008.5.1.4.34.3",
+        "1.2.840.10008.5.1.4.34.4",  # the service class of the trials, and that of unified procedure step
+        "1.2.840.10008.5.1.4.34.6",
         "1.2.840.10008.5.1.4.34.8",
         "1.2.840.10008.5.1.4.34.9",
         "1.2.840.10008.5.1.4.38.2",  # hanging protocol FIND, MOVE, GET

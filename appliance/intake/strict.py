@@ -7,9 +7,8 @@ from appliance.intake.door import Entry
 
 def differs(entry: Entry) -> bool:
     """Whether the SOP Class or SOP Instance UID inside ``entry`` is not the announced one, or cannot be read."""
-    entry.file.seek(0)
     try:
-        inside = identify(entry.file)
+        inside = identify(entry.path)
     except (NotDicom, Malformed):
         return True
     return (inside.sop_class, inside.sop_instance) != (entry.facts.sop_class, entry.facts.sop_instance)

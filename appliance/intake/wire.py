@@ -6,6 +6,7 @@ we announced is therefore let pass. Source: PS3.8 Section 9.3.
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from enum import IntEnum, StrEnum
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from appliance.errors import ApplianceError
 
 BUFFER_BYTES = 256 * 1024  # two PDUs of the size that we announce
+_LOOK_UP_S = 0.5  # how often a waiting thread looks whether it was told to hang up
 _PDU = struct.Struct(">BxI")  # type, reserved, length
 _PDV = struct.Struct(">IBB")  # length, presentation context id, message control header: PS3.8 E.2
 
@@ -71,7 +73,7 @@ class Wire:
         self._sock = sock
         self._idle_s = idle_s
         self._deadline: float | None = None  # monotonic; only while the request comes
-        self._sock.settimeout(idle_s)
+        self._sock.settimeout(min(_LOOK_UP_S, idle_s))
         self._view = memoryview(bytearray(BUFFER_BYTES))
         self._start = 0  # the unread bytes are _view[_start:_end]
         self._end = 0
@@ -92,7 +94,6 @@ class Wire:
         while len(body) < length:
             body += self.piece(length - len(body))
         self._deadline = None
-        self._sock.settimeout(self._idle_s)
         return bytes(body)
 
     def fragment(self) -> Fragment | None:
@@ -131,11 +132,13 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Send all of ``data``; raises Over when the peer is gone or does not read."""
         try:
+            self._sock.settimeout(self._idle_s)
             self._sock.sendall(data)
+            self._sock.settimeout(min(_LOOK_UP_S, self._idle_s))
         except TimeoutError:
             raise Over(End.SILENT) from None
         except OSError:
-            raise Over(End.ENDED_BY_US if self._hung_up else End.CLOSED_BY_PEER) from None
+            raise Over(End.CLOSED_BY_PEER) from None
 
     def abort(self, reason: AbortReason) -> None:
         """Send an A-ABORT of the service provider, if it can still be sent."""
@@ -147,11 +150,9 @@ class Wire:
         self.send(_PDU.pack(RELEASE_RP, 4) + bytes(4))
 
     def hang_up(self) -> None:
-        """From another thread: end the waiting of the association's thread, which may still send its abort."""
+        """From another thread: end the association soon; its own thread still sends the abort."""
+        # Only a flag: shutting the socket down here would break the TLS layer that the abort must go through.
         self._hung_up = True
-        with contextlib.suppress(OSError):
-            # Not self._sock.shutdown(): ssl.SSLSocket drops its TLS layer there, and the abort would go out in clear.
-            socket.socket.shutdown(self._sock, socket.SHUT_RD)
 
     def linger(self, seconds: float) -> None:
         """Wait until the peer closes, at most ``seconds``, and read what still comes.
@@ -161,6 +162,8 @@ class Wire:
         """
         end = time.monotonic() + seconds
         with contextlib.suppress(OSError):
+            if not isinstance(self._sock, ssl.SSLSocket):
+                self._sock.shutdown(socket.SHUT_WR)  # nothing follows: the peer may close at once
             while not self._hung_up and (left := end - time.monotonic()) > 0:
                 self._sock.settimeout(left)
                 if not self._sock.recv_into(self._view):
@@ -187,22 +190,27 @@ class Wire:
             self._view[:held] = self._view[self._start : self._end].tobytes()
             self._start, self._end = 0, held
         while self._end - self._start < wanted:
+            self._end += self._receive()
+
+    def _receive(self) -> int:
+        """Read what is there, at least one byte, and return how much; the waiting looks up now and then."""
+        until = self._deadline or time.monotonic() + self._idle_s
+        while True:
+            if self._hung_up:
+                raise Over(End.ENDED_BY_US, AbortReason.NOT_SPECIFIED)
             try:
-                if self._deadline is not None:  # a request that trickles in must not keep its place for ever
-                    self._sock.settimeout(max(0.001, self._deadline - time.monotonic()))
                 got = self._sock.recv_into(self._view[self._end :])
             except TimeoutError:
-                raise Over(End.SILENT, AbortReason.NOT_SPECIFIED) from None
+                got = -1
             except OSError:
                 got = 0
             if not got:
-                raise self._gone()
-            self._end += got
-
-    def _gone(self) -> Over:
-        if self._hung_up:
-            return Over(End.ENDED_BY_US, AbortReason.NOT_SPECIFIED)
-        return Over(End.CLOSED_BY_PEER)
+                raise Over(End.CLOSED_BY_PEER)
+            # A request that trickles in must not keep its place for ever: its deadline counts although bytes come.
+            if (got < 0 or self._deadline is not None) and time.monotonic() >= until:
+                raise Over(End.SILENT, AbortReason.NOT_SPECIFIED)
+            if got > 0:
+                return got
 
     def _pass_over(self, length: int) -> None:
         while length:
