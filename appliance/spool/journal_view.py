@@ -1,0 +1,244 @@
+"""The journal for whoever only looks: counts, lists, traces. Also the questions that the writing side asks."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from appliance.lifecycle import State
+from appliance.model import Instance, Provenance, is_out_name, is_spool_id
+from appliance.reasons import Reason
+from appliance.spool.database import Database
+
+COLUMNS = (
+    "id, round, state, source, project, calling_ae, called_ae, peer, clinic, item, received, sop_class, sop_instance,"
+    " transfer_syntax, size, attempts, accepted, reason, detail, out, digest, rules_digest"
+)
+MOST = 1000  # instances that a trace returns at most
+
+
+@dataclass(frozen=True, slots=True)
+class InsideCount:
+    """How many originals are in this state.
+
+    outside  what the outbox last said of the outside name that the row has: "" or FORWARDED or REJECTED. Of a row that
+             is not PASSED it speaks of a round that the instance has left: that outside row counts no more.
+    reason   code, or ""
+    """
+
+    state: State
+    outside: str
+    source: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One line of an instance's history; ``at`` in POSIX seconds, ``by`` an operator's name or ""."""
+
+    round: int
+    at: float
+    event: str
+    state: str
+    reason: str
+    detail: str
+    out: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that the journal knows of an instance.
+
+    outside       of a PASSED one: "" while the outside has it waiting (or has not been followed yet), FORWARDED, REJECTED
+    sop_instance  the pseudonymous one, "" until it passed
+    not_before    POSIX seconds: deferred until then; 0 if not
+    moved         when state or outside changed last
+    purged        the original was removed after its time
+    """
+
+    instance: Instance
+    outside: str
+    sop_instance: str
+    not_before: float
+    moved: float
+    purged: bool
+    history: tuple[Move, ...]
+
+
+class JournalView:
+    """What can be asked of the journal."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
+
+    def counts(self) -> list[InsideCount]:
+        """Return how many instances there are by state, outside, source and reason: its cost is that of the answer."""
+        with self.database.reading() as connection:
+            rows = connection.execute("SELECT state, outside, source, reason, n FROM tally WHERE n > 0").fetchall()
+        return [InsideCount(State(state), *rest) for state, *rest in rows]
+
+    def oldest_waiting(self) -> float | None:
+        """Return when the oldest RECEIVED instance came, POSIX seconds; None if none waits."""
+        with self.database.reading() as connection:
+            (oldest,) = connection.execute("SELECT min(received) FROM instance WHERE state = 'RECEIVED'").fetchone()
+        return None if oldest is None else float(oldest)
+
+    def instance(self, spool_id: str) -> Instance | None:
+        """Return the instance of this id."""
+        return next(iter(self._instances("WHERE id = ?", spool_id)), None)
+
+    def facts(self, spool_id: str) -> tuple[Instance, str, bool] | None:
+        """Return the instance, what the outside said of it, and whether its original was purged."""
+        with self.database.reading() as connection:
+            row = connection.execute(
+                f"SELECT {COLUMNS}, outside, purged FROM instance WHERE id = ?", (spool_id,)
+            ).fetchone()
+        return None if row is None else (instance_of(row[:-2]), str(row[-2]), bool(row[-1]))
+
+    def known_digest(self, digest: str) -> list[Instance]:
+        """Return the instances whose original has this digest, the oldest first; at most a thousand."""
+        return self._instances("WHERE digest = ? AND digest <> '' ORDER BY id LIMIT ?", digest, MOST)
+
+    def waiting_for(self, reason: Reason, *, after: str = "", limit: int = 500) -> list[Instance]:
+        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""
+        return self._instances(
+            "WHERE reason = ? AND reason <> '' AND id > ? ORDER BY id LIMIT ?", reason.value, after, limit
+        )
+
+    def quarantined(self, *, after: str = "", limit: int = 500) -> list[Instance]:
+        """Return the quarantined in order of arrival, after an id."""
+        return self._instances("WHERE state = 'QUARANTINED' AND id > ? ORDER BY id LIMIT ?", after, limit)
+
+    def trace(self, text: str) -> list[Trace]:
+        """Return what has this id, outside name or SOP Instance UID (original or pseudonymous), with its history."""
+        if is_spool_id(text):
+            where = "id = :text"
+        elif is_out_name(text):
+            # An earlier round's name is in the history only.
+            where = "(out = :text AND out <> '') OR id IN (SELECT id FROM move WHERE out = :text AND out <> '')"
+        else:
+            where = "(sop_instance = :text AND sop_instance <> '')" + (
+                " OR (new_sop_instance = :text AND new_sop_instance <> '')"
+            )
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {COLUMNS}, outside, new_sop_instance, not_before, moved, purged FROM instance"
+                f" WHERE {where} ORDER BY id LIMIT {MOST}",
+                {"text": text},
+            ).fetchall()
+            return [_trace(connection, row) for row in rows]
+
+    def item_counts(self, item: int) -> dict[tuple[State, str], int]:
+        """Return for an inbox item how many of its instances are in which visible state for which reason ("" if none).
+
+        PASSED counts as READY until the outside settled it. Costs as much as the item is large.
+        """
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT CASE WHEN state <> 'PASSED' THEN state WHEN outside = '' THEN 'READY' ELSE outside END AS seen,"
+                " reason, count(*) FROM instance WHERE item = ? AND item > 0 GROUP BY seen, reason",
+                (item,),
+            ).fetchall()
+        return {(State(state), reason): n for state, reason, n in rows}
+
+    def states(self, ids: Iterable[str]) -> dict[str, tuple[State, str, bool]]:
+        """Return (state, reason, purged) of those of ``ids`` that have a row."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT id, state, reason, purged FROM instance WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(ids)),),
+            ).fetchall()
+        return {spool_id: (State(state), reason, bool(purged)) for spool_id, state, reason, purged in rows}
+
+    def passed_before(self, spool_id: str, limit: int) -> list[Trace]:
+        """Return PASSED instances with ids below ``spool_id``, the newest first, without their history."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {COLUMNS}, outside, new_sop_instance, not_before, moved, purged FROM instance"
+                " WHERE state = 'PASSED' AND id < ? ORDER BY id DESC LIMIT ?",
+                (spool_id, limit),
+            ).fetchall()
+        return [_traced(row, ()) for row in rows]
+
+    def withdrawable(self, limit: int) -> list[str]:
+        """Return outside names of discarded instances whose rejected file the outside still keeps."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT out FROM instance WHERE state = 'DISCARDED' AND outside = 'REJECTED' LIMIT ?", (limit,)
+            ).fetchall()
+        return [out for (out,) in rows]
+
+    def purgeable_originals(self, before: float, limit: int) -> list[str]:
+        """Return ids whose original every destination named before ``before``, the longest ago first."""
+        return self._ids("state = 'PASSED' AND outside = 'FORWARDED' AND purged = 0", before, limit)
+
+    def purgeable_discarded(self, before: float, limit: int) -> list[str]:
+        """Return ids that were discarded before ``before``, the longest ago first."""
+        return self._ids("state = 'DISCARDED' AND purged = 0", before, limit)
+
+    def setting(self, key: str, default: str = "") -> str:
+        """Return a small value."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+        return default if row is None else str(row[0])
+
+    def followed(self, generation: str) -> int:
+        """Return how far the outbox of this generation was followed; 0 for another one."""
+        known, _, number = self.setting("followed").partition(" ")
+        return int(number) if known == generation else 0
+
+    def _instances(self, where: str, *values: Any) -> list[Instance]:
+        with self.database.reading() as connection:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM instance {where}", values).fetchall()
+        return [instance_of(row) for row in rows]
+
+    def _ids(self, where: str, before: float, limit: int) -> list[str]:
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT id FROM instance WHERE {where} AND moved < ? ORDER BY moved LIMIT ?", (before, limit)
+            ).fetchall()
+        return [spool_id for (spool_id,) in rows]
+
+
+def instance_of(row: tuple[Any, ...]) -> Instance:
+    """Return the instance of a row of COLUMNS."""
+    spool_id, number, state, source, project, calling_ae, called_ae, peer, clinic, item, received, *rest = row
+    sop_class, sop_instance, transfer_syntax, size, attempts, accepted, reason, detail, out, digest, rules = rest
+    return Instance(
+        id=spool_id,
+        round=number,
+        state=State(state),
+        provenance=Provenance(source, project, calling_ae, called_ae, peer, clinic, item),
+        received=datetime.fromtimestamp(received, UTC),
+        sop_class=sop_class,
+        sop_instance=sop_instance,
+        transfer_syntax=transfer_syntax,
+        size=size,
+        attempts=attempts,
+        accepted=frozenset(accepted.split()),
+        reason=reason,
+        detail=detail,
+        out=out,
+        digest=digest,
+        rules_digest=rules,
+    )
+
+
+def _trace(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Trace:
+    moves = connection.execute(
+        "SELECT round, at, event, state, reason, detail, out, by FROM move WHERE id = ? ORDER BY number", (row[0],)
+    ).fetchall()
+    return _traced(row, tuple(Move(*move) for move in moves))
+
+
+def _traced(row: tuple[Any, ...], history: tuple[Move, ...]) -> Trace:
+    *columns, outside, sop_instance, not_before, moved, purged = row
+    return Trace(instance_of(tuple(columns)), outside, sop_instance, not_before, moved, bool(purged), history)

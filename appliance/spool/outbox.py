@@ -1,0 +1,223 @@
+"""The outside: de-identified instances as files and rows together. Every move of one goes through here.
+
+Coming in: file durable in ready, then row and deliveries in one durable commit. Going out: the last delivery settles the
+row in a durable commit, then the file leaves ready. What a crash left undone is finished by ``recovery``.
+"""
+
+import io
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+from appliance.lifecycle import State
+from appliance.model import Parcel, Ready
+from appliance.reasons import Reason, note
+from appliance.spool.deliveries import Deliveries, Ended
+from appliance.spool.files import (
+    LockedFolder,
+    fsync_folder,
+    full_is_told,
+    is_regular,
+    make_folder,
+    put_durably,
+    rename,
+    rename_durably,
+    unlink,
+)
+from appliance.spool.layout import Outside
+from appliance.spool.outbox_view import Delivery, OutsideCount
+from appliance.spool.settled import Settled
+
+__all__ = ["Making", "Outbox"]
+
+BATCH = 500  # deliveries opened or abandoned in one commit, so that nobody waits long for the database
+
+
+class Making(LockedFolder):
+    """A staging folder of this process alone, on the file system of ready: ``folder`` is where results are written."""
+
+
+class Outbox:
+    """The outside's facade.
+
+    root   ``<state>/outside``
+    clock  POSIX seconds
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.layout = Outside(root)
+        self.layout.make()
+        self.rows = Deliveries(self.layout)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the database."""
+        self.rows.close()
+
+    # --- coming in ------------------------------------------------------------------------------------------------
+
+    def making(self, role: str = "deidentify") -> Making:
+        """Return a staging folder; those of processes that died are swept."""
+        return Making(self.layout.making, role)
+
+    def admit(self, made: Sequence[tuple[Ready, Path]]) -> None:
+        """Rename the staged files into ready, durably, then insert their rows and deliveries in one commit.
+
+        staged  complete and synced, on the file system of ready; gone afterwards
+
+        May be done again after any exception: what has a row is left alone, a file that is in ready already is kept.
+        The round that a new one supersedes goes in the same commit. Raises SpoolFull.
+        """
+        states = self.rows.states(ready.out for ready, _ in made)
+        folders = set()
+        for ready, staged in made:
+            if states.get(ready.out) in (State.FORWARDED, State.REJECTED):
+                unlink(staged)  # settled in the meantime: nothing is sent twice
+                continue
+            target = self.layout.ready(ready.out)
+            if is_regular(staged) or not is_regular(target):
+                with full_is_told(target):
+                    rename(staged, target)
+            folders.add(target.parent)
+        for folder in folders:
+            fsync_folder(folder)
+        for ended in self.rows.admitted([ready for ready, _ in made], self._clock()):
+            self.remove(ended.out, ended.reason)
+
+    # --- going out ------------------------------------------------------------------------------------------------
+
+    def claim(self, destination: str, limit: int, max_bytes: int, now: float, busy: Collection[str]) -> list[Parcel]:
+        """Return due parcels of one study for ``destination``: at most ``limit``, and ``max_bytes`` unless one is larger.
+
+        busy  outside names in flight to this destination, left out
+        Attempts are counted before the work. Of several versions of one UID only the earliest open one is given.
+        """
+        return self.rows.claim(destination, limit, max_bytes, now, busy)
+
+    def stored(self, parcels: Iterable[Parcel], destination: str, at: float) -> None:
+        """``destination`` named these as stored. May be done again."""
+        self._leave(self.rows.stored(parcels, destination, at))
+
+    def refused(self, parcel: Parcel, destination: str, reason: Reason, detail: str) -> None:
+        """``destination`` refused this one for good. May be done again."""
+        self._leave(self.rows.refused(parcel, destination, reason, detail, self._clock()))
+
+    def later(self, parcels: Iterable[Parcel], destination: str, not_before: float, detail: str = "") -> None:
+        """Let these wait until ``not_before`` (POSIX seconds)."""
+        self.rows.later(parcels, destination, not_before, detail)
+
+    def file_lost(self, out: str) -> None:
+        """A READY instance whose file is not there: the inside does it again, in the same round."""
+        self.rows.lost(out, self._clock())
+
+    def abandon(self, destination: str) -> int:
+        """Give up every open delivery to ``destination``, in bounded commits; return how many.
+
+        What was stored elsewhere becomes FORWARDED; what was stored nowhere REJECTED ``destination-removed``.
+        """
+        total = 0
+        while True:
+            count, ended = self.rows.abandon(destination, self._clock(), BATCH)
+            self._leave(ended)
+            total += count
+            if count < BATCH:
+                return total
+
+    def withdraw(self, outs: Sequence[str]) -> None:
+        """Let go of REJECTED instances that an operator discarded: row first, then file and note."""
+        reasons = self.rows.reasons(outs)
+        self.rows.withdrawn(outs)
+        for out, (reason, _) in reasons.items():
+            self.remove(out, reason)
+
+    # --- release: manual ------------------------------------------------------------------------------------------
+
+    def open_source(self, source: str, project: str) -> int:
+        """Let everything of this source go, in bounded commits, and what comes later too; return deliveries opened."""
+        self.rows.open_source(source, project)
+        total = 0
+        while count := self.rows.ungate(source, project, BATCH):
+            total += count
+        return total
+
+    def close_source(self, source: str, project: str) -> None:
+        """Gate what comes from now on; what was opened before goes on."""
+        self.rows.close_source(source, project)
+
+    def opened(self) -> list[tuple[str, str]]:
+        """Return the (source, project) pairs that are open."""
+        return self.rows.opened()
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    def _leave(self, ended: Iterable[Ended]) -> None:
+        for each in ended:
+            if each.state is State.FORWARDED:
+                unlink(self.layout.ready(each.out))
+            else:
+                self.put_in_rejected(each.out, Reason(each.reason), each.detail)
+
+    def put_in_rejected(self, out: str, reason: Reason, detail: str) -> None:
+        """Move the file of a REJECTED row to its reason's folder, beside its note. May be done again."""
+        target = self.layout.rejected(out, reason)
+        make_folder(target.parent)
+        put_durably(io.BytesIO(note(reason, out, detail).encode()), target.with_suffix(".txt"))
+        if is_regular(self.layout.ready(out)):
+            rename_durably(self.layout.ready(out), target)
+
+    def remove(self, out: str, reason: str) -> None:
+        """Remove whatever file a row has left behind: in ready, and with its note in the folder of ``reason``."""
+        unlink(self.layout.ready(out))
+        if reason:
+            rejected = self.layout.rejected(out, Reason(reason))
+            unlink(rejected.with_suffix(".txt"))
+            unlink(rejected)
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> str:
+        """A name that a rebuilt outbox does not share."""
+        return self.rows.generation
+
+    def state(self, out: str) -> State | None:
+        """Return READY, FORWARDED or REJECTED; None if the outside does not have it or a later round took its place."""
+        return self.rows.state(out)
+
+    has = state
+
+    def settled_since(self, cursor: int, limit: int) -> list[Settled]:
+        """Return what was settled after the number ``cursor`` of this generation, in order."""
+        return self.rows.settled_since(cursor, limit)
+
+    def counts(self) -> list[OutsideCount]:
+        """Return the counts by state, source and reason; its cost does not depend on the rows."""
+        return self.rows.counts()
+
+    def destinations(self) -> dict[str, dict[str, int]]:
+        """Return destination -> GATED, WAITING, STORED, REFUSED, ABANDONED -> how many deliveries."""
+        return self.rows.destinations()
+
+    def deliveries(self, out: str) -> list[Delivery]:
+        """Return how far ``out`` is at each of its destinations."""
+        return self.rows.deliveries(out)
+
+    def earlier_digests(self, sop_instance: str, destination: str) -> list[str]:
+        """Return digests of what ``destination`` stored under this UID before, the first delivered first.
+
+        A destination with ``existing: kept`` has the first of them.
+        """
+        return self.rows.earlier_digests(sop_instance, destination)
+
+    def oldest_waiting(self, now: float) -> float:
+        """Return for how many seconds the oldest READY instance has waited; 0 if none waits."""
+        oldest = self.rows.oldest_ready()
+        return 0.0 if oldest is None else max(0.0, now - oldest)
+
+    def trace(self, uid: str) -> list[str]:
+        """Return the outside names under this pseudonymous SOP Instance or Study UID."""
+        return self.rows.trace(uid)
+
+    def purge_rows(self, before: float, limit: int = 1000) -> int:
+        """Forget what ended before ``before`` (POSIX seconds) but for REJECTED ones; return how many."""
+        return self.rows.purge_rows(before, limit)

@@ -1,0 +1,122 @@
+"""The tables of the outbox, each index and trigger beside its reason. Version 1. Pseudonymous facts only."""
+
+from typing import Final
+
+VERSION: Final = 1
+
+# instance
+#   seq      order of arrival outside: versions of one UID are delivered in this order
+#   state    READY, FORWARDED, REJECTED; SUPERSEDED (a later round took its place) and LOST (its file is gone) are not
+#            counted and only remember
+#   settled  number by which the inside follows; 0 while READY
+# delivery   one a destination; facts of the instance are repeated so that claiming reads one index
+#   state    GATED, WAITING, STORED, REFUSED, ABANDONED
+#   blocked  1 while an earlier version of the same UID is open for that destination
+SCHEMA: Final = """
+CREATE TABLE instance (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    out TEXT NOT NULL UNIQUE,
+    round INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    sop_class TEXT NOT NULL,
+    sop_instance TEXT NOT NULL,
+    study TEXT NOT NULL,
+    series TEXT NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    project TEXT NOT NULL,
+    rules_digest TEXT NOT NULL,
+    admitted REAL NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0,
+    settled_at REAL NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    detail TEXT NOT NULL DEFAULT ''
+);
+-- What the inside has not followed yet.
+CREATE INDEX settled ON instance(settled) WHERE settled > 0;
+-- The oldest that waits.
+CREATE INDEX ready ON instance(admitted) WHERE state = 'READY';
+CREATE INDEX rejected ON instance(reason, seq) WHERE state = 'REJECTED';
+-- Versions of one instance, and trace.
+CREATE INDEX by_sop_instance ON instance(sop_instance);
+CREATE INDEX by_study ON instance(study);
+-- Purging.
+CREATE INDEX ended ON instance(settled_at) WHERE state IN ('FORWARDED', 'SUPERSEDED', 'LOST');
+
+CREATE TABLE delivery (
+    seq INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,
+    sop_instance TEXT NOT NULL,
+    study TEXT NOT NULL,
+    out TEXT NOT NULL,
+    source TEXT NOT NULL,
+    project TEXT NOT NULL,
+    blocked INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    at REAL NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    detail TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (seq, destination)
+) WITHOUT ROWID;
+-- Claiming: what is due at a destination, and what else of its study is.
+CREATE INDEX due ON delivery(destination, not_before, seq) WHERE state = 'WAITING' AND blocked = 0;
+CREATE INDEX due_of_study ON delivery(destination, study, seq) WHERE state = 'WAITING' AND blocked = 0;
+-- Open versions of one instance at a destination: the earliest is not blocked.
+CREATE INDEX open_versions ON delivery(sop_instance, destination, seq) WHERE state IN ('GATED', 'WAITING');
+-- Opening a source, abandoning a destination.
+CREATE INDEX gated ON delivery(source, project, seq) WHERE state = 'GATED';
+CREATE INDEX open_at ON delivery(destination, seq) WHERE state IN ('GATED', 'WAITING');
+
+-- Sources that an operator opened (release: manual): what is admitted later is not gated.
+CREATE TABLE opened (source TEXT NOT NULL, project TEXT NOT NULL, PRIMARY KEY (source, project)) WITHOUT ROWID;
+
+CREATE TABLE setting (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+INSERT INTO setting VALUES ('settled', 0);
+INSERT INTO setting VALUES ('generation', lower(hex(randomblob(8))));
+
+CREATE TABLE tally (
+    state TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (state, source, reason)
+) WITHOUT ROWID;
+CREATE TABLE delivery_tally (
+    destination TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (destination, state)
+) WITHOUT ROWID;
+
+CREATE TRIGGER tally_insert AFTER INSERT ON instance BEGIN
+    INSERT INTO tally VALUES (NEW.state, NEW.source, NEW.reason, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER tally_update AFTER UPDATE OF state, source, reason ON instance BEGIN
+    UPDATE tally SET n = n - 1 WHERE state = OLD.state AND source = OLD.source AND reason = OLD.reason;
+    INSERT INTO tally VALUES (NEW.state, NEW.source, NEW.reason, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER tally_delete AFTER DELETE ON instance BEGIN
+    UPDATE tally SET n = n - 1 WHERE state = OLD.state AND source = OLD.source AND reason = OLD.reason;
+END;
+CREATE TRIGGER delivery_tally_insert AFTER INSERT ON delivery BEGIN
+    INSERT INTO delivery_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER delivery_tally_update AFTER UPDATE OF state ON delivery BEGIN
+    UPDATE delivery_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
+    INSERT INTO delivery_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER delivery_tally_delete AFTER DELETE ON delivery BEGIN
+    UPDATE delivery_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
+END;
+
+-- Deliveries are only ever added at the end, so an open one blocks those that come after it.
+CREATE TRIGGER versions_insert AFTER INSERT ON delivery WHEN NEW.state IN ('GATED', 'WAITING') BEGIN
+    UPDATE delivery SET blocked = 1 WHERE seq = NEW.seq AND destination = NEW.destination AND EXISTS (
+        SELECT 1 FROM delivery WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
+            AND destination = NEW.destination AND seq < NEW.seq);
+END;
+CREATE TRIGGER versions_end AFTER UPDATE OF state ON delivery
+WHEN OLD.state IN ('GATED', 'WAITING') AND NEW.state NOT IN ('GATED', 'WAITING') BEGIN
+    UPDATE delivery SET blocked = 0 WHERE destination = NEW.destination AND seq = (
+        SELECT seq FROM delivery WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
+            AND destination = NEW.destination ORDER BY seq LIMIT 1);
+END;
+"""

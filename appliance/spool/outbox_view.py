@@ -1,0 +1,161 @@
+"""The outbox for whoever only looks: counts, deliveries, traces. Also the questions that the writing side asks."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.lifecycle import OUTSIDE, State
+from appliance.spool.database import Database
+from appliance.spool.settled import Settled
+
+MOST = 1000  # outside names that a trace returns at most
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideCount:
+    """How many instances the outside has in this state, for this reason ("" if none)."""
+
+    state: State
+    source: str
+    reason: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far one instance is at one destination.
+
+    state       GATED, WAITING, STORED, REFUSED or ABANDONED
+    not_before  POSIX seconds: deferred until then
+    at          when it ended, POSIX seconds; 0 while open
+    """
+
+    destination: str
+    state: str
+    attempts: int
+    not_before: float
+    at: float
+    reason: str
+    detail: str
+
+
+class OutboxView:
+    """What can be asked of the outbox."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
+
+    @property
+    def generation(self) -> str:
+        """A name that a rebuilt outbox does not share: numbers of ``settled_since`` are its own."""
+        with self.database.reading() as connection:
+            return str(connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()[0])
+
+    def counts(self) -> list[OutsideCount]:
+        """Return how many instances there are by state, source and reason; superseded ones are not counted."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT state, source, reason, n FROM tally WHERE n > 0 AND state IN ('READY', 'FORWARDED', 'REJECTED')"
+            ).fetchall()
+        return [OutsideCount(State(state), *rest) for state, *rest in rows]
+
+    def destinations(self) -> dict[str, dict[str, int]]:
+        """Return destination -> delivery state -> how many."""
+        with self.database.reading() as connection:
+            rows = connection.execute("SELECT destination, state, n FROM delivery_tally WHERE n > 0").fetchall()
+        found: dict[str, dict[str, int]] = {}
+        for destination, state, n in rows:
+            found.setdefault(destination, {})[state] = n
+        return found
+
+    def oldest_ready(self) -> float | None:
+        """Return when the oldest READY instance was admitted, POSIX seconds; None if none waits."""
+        with self.database.reading() as connection:
+            (oldest,) = connection.execute("SELECT min(admitted) FROM instance WHERE state = 'READY'").fetchone()
+        return None if oldest is None else float(oldest)
+
+    def state(self, out: str) -> State | None:
+        """Return the state of an outside name; None if there is none, or a later round took its place."""
+        return self.states([out]).get(out)
+
+    def states(self, outs: Iterable[str]) -> dict[str, State]:
+        """Return the states of those of ``outs`` that the outside has."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT out, state FROM instance WHERE out IN (SELECT value FROM json_each(?))", (json.dumps(list(outs)),)
+            ).fetchall()
+        return {out: State(state) for out, state in rows if state in OUTSIDE}
+
+    def reasons(self, outs: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return (reason, detail) of those of ``outs`` that are REJECTED."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT out, reason, detail FROM instance"
+                " WHERE state = 'REJECTED' AND out IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(outs)),),
+            ).fetchall()
+        return {out: (reason, detail) for out, reason, detail in rows}
+
+    def settled_since(self, cursor: int, limit: int) -> list[Settled]:
+        """Return what was settled after the number ``cursor``, in order."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT settled, out, state, reason, detail, settled_at FROM instance"
+                " WHERE settled > ? AND settled > 0 AND state IN ('FORWARDED', 'REJECTED', 'LOST')"
+                " ORDER BY settled LIMIT ?",
+                (cursor, limit),
+            ).fetchall()
+        return [Settled(*row) for row in rows]
+
+    def deliveries(self, out: str) -> list[Delivery]:
+        """Return how far ``out`` is at each of its destinations."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT d.destination, d.state, d.attempts, d.not_before, d.at, d.reason, d.detail"
+                " FROM instance i JOIN delivery d USING (seq) WHERE i.out = ? ORDER BY d.destination",
+                (out,),
+            ).fetchall()
+        return [Delivery(*row) for row in rows]
+
+    def earlier_digests(self, sop_instance: str, destination: str) -> list[str]:
+        """Return the digests of what this destination stored under this UID, the first delivered first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT i.digest FROM instance i JOIN delivery d USING (seq)"
+                " WHERE i.sop_instance = ? AND d.destination = ? AND d.state = 'STORED' ORDER BY d.at, i.seq",
+                (sop_instance, destination),
+            ).fetchall()
+        return [digest for (digest,) in rows]
+
+    def trace(self, uid: str) -> list[str]:
+        """Return the outside names under this pseudonymous SOP Instance or Study UID, in order of arrival."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT out FROM instance WHERE sop_instance = :uid OR study = :uid ORDER BY seq LIMIT {MOST}", {"uid": uid}
+            ).fetchall()
+        return [out for (out,) in rows]
+
+    def rejected(self, *, after: int = 0, limit: int = 500) -> list[tuple[int, str, str, str]]:
+        """Return (seq, outside name, reason, detail) of the REJECTED in order of arrival, after a seq."""
+        with self.database.reading() as connection:
+            return connection.execute(
+                "SELECT seq, out, reason, detail FROM instance WHERE state = 'REJECTED' AND seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
+
+    def opened(self) -> list[tuple[str, str]]:
+        """Return the (source, project) pairs that an operator opened."""
+        with self.database.reading() as connection:
+            return connection.execute("SELECT source, project FROM opened ORDER BY source, project").fetchall()
+
+    def gated(self) -> dict[tuple[str, str], int]:
+        """Return (source, project) -> how many instances wait for the source to be opened. Costs as much as wait."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT source, project, count(DISTINCT seq) FROM delivery WHERE state = 'GATED' GROUP BY source, project"
+            ).fetchall()
+        return {(source, project): n for source, project, n in rows}

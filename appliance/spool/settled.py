@@ -1,0 +1,29 @@
+"""What the outbox tells the journal of an instance that no destination waits for any more."""
+
+from dataclasses import dataclass
+from typing import Final
+
+LOST: Final = "LOST"  # no state of the lifecycle: its ready file is gone, so the inside does it again
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One outside name that was settled.
+
+    number  grows by one with each that an outbox settles, never used twice in one generation
+    state   FORWARDED, REJECTED or LOST
+    reason  code, "" unless REJECTED
+    at      POSIX seconds
+    """
+
+    number: int
+    out: str
+    state: str
+    reason: str
+    detail: str
+    at: float
+
+    @property
+    def lost(self) -> bool:
+        """Whether the inside must do it again, in the same round."""
+        return self.state == LOST
