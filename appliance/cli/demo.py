@@ -94,7 +94,9 @@ def demo(folder: Path, *, once: bool, console: Console) -> int:
 def _fresh(folder: Path) -> None:
     if folder.exists():
         if not (folder / MARK).exists():
-            raise CannotStart(f"{folder} exists and is no demo folder; nothing was touched. Name another with --folder.")
+            raise CannotStart(
+                f"{folder} exists and is no demo folder; nothing was touched. Name another with --folder."
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARK).touch()

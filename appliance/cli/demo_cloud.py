@@ -15,7 +15,11 @@ from typing import Any
 
 from appliance.errors import CannotStart
 
-PLUGINS = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc/plugins"), Path("/usr/local/share/orthanc/plugins"))
+PLUGINS = (
+    Path("/usr/share/orthanc/plugins"),
+    Path("/usr/lib/orthanc/plugins"),
+    Path("/usr/local/share/orthanc/plugins"),
+)
 USER, PASSWORD = "portal", "demo"  # of a server that listens on loopback for as long as the demo lasts
 START_S = 30.0
 

@@ -25,7 +25,9 @@ def study(
     name  as in PN: family^given. born: YYYYMMDD. UIDs follow from the arguments: the same call gives the same study.
     """
     seed = [patient_id, when.isoformat()]
-    study_uid, series_uid, frame_uid = (generate_uid(entropy_srcs=[*seed, part]) for part in ("study", "series", "frame"))
+    study_uid, series_uid, frame_uid = (
+        generate_uid(entropy_srcs=[*seed, part]) for part in ("study", "series", "frame")
+    )
     for number in range(1, slices + 1):
         data = Dataset()
         data.SOPClassUID = CTImageStorage

@@ -283,7 +283,8 @@ def recipe_of(config: Config, key: bytes) -> Recipe:
     return Recipe(
         site=config.site,
         key=key,
-        rules={ONLY_PROJECT: config.rules} | {name: project.rules or config.rules for name, project in projects.items()},
+        rules={ONLY_PROJECT: config.rules}
+        | {name: project.rules or config.rules for name, project in projects.items()},
         own_pseudonyms=frozenset(name for name, project in projects.items() if project.own_pseudonyms),
         issuers=config.identity.issuers,
         max_header=config.deidentify.max_header_mb * MiB,

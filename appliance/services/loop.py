@@ -33,12 +33,19 @@ class Service(Protocol):
     def stop(self) -> None: ...
 
 
-def run(service: Service, stop: threading.Event, *, idle_s: float = 0.1, on_error: Callable[[], None] | None = None) -> None:
+def run(
+    service: Service,
+    stop: threading.Event,
+    *,
+    idle_s: float = 0.1,
+    beat: Callable[[], None] = lambda: None,
+    failed: Callable[[], None] = lambda: None,
+) -> None:
     """Start ``service``, step it until ``stop`` is set, then let it drain.
 
-    What a step raises is logged with its place in the program and counted by ``on_error``; the next step follows after
-    a pause that doubles up to LONGEST_PAUSE_S; CannotStart alone ends the service. The watchdog is fed here, by the
-    loop that does the work.
+    What a step raises is logged with its place in the program and counted by ``failed``; the next step follows after
+    a pause that doubles up to LONGEST_PAUSE_S; CannotStart alone ends the service. The watchdog and ``beat`` are fed
+    here, by the loop that does the work.
     """
     service.start()
     notify("READY=1")
@@ -47,6 +54,7 @@ def run(service: Service, stop: threading.Event, *, idle_s: float = 0.1, on_erro
     try:
         while not stop.is_set():
             notify("WATCHDOG=1")
+            beat()
             try:
                 busy = service.step()
                 pause = idle_s
@@ -54,8 +62,7 @@ def run(service: Service, stop: threading.Event, *, idle_s: float = 0.1, on_erro
                 raise  # it has to be started anew, which is its supervisor's work
             except Exception:  # noqa: BLE001 - the edge of a service loop: house-style C2
                 log.exception("step failed", extra={"service": service.name})
-                if on_error is not None:
-                    on_error()
+                failed()
                 busy = False
                 pause = min(max(pause * 2, 0.5), LONGEST_PAUSE_S)
             if not busy:

@@ -1,6 +1,9 @@
 import socket
 import threading
 
+import pytest
+
+from appliance.errors import CannotStart
 from appliance.services.loop import run
 from appliance.services.sd_notify import notify
 
@@ -43,11 +46,20 @@ def test_what_a_step_raises_is_logged_and_counted_and_the_next_step_follows(capl
     errors = []
     service = Scripted(stop, OSError(28, "No space left on device"), True)
 
-    run(service, stop, idle_s=0.001, on_error=lambda: errors.append(1))
+    run(service, stop, idle_s=0.001, failed=lambda: errors.append(1))
 
     assert service.calls == ["start", "step", "step", "stop"]
     assert errors == [1]
     assert "step failed" in caplog.text
+
+
+def test_a_service_that_has_to_be_started_anew_is_drained_and_ends():
+    service = Scripted(threading.Event(), CannotStart("the port is gone"))
+
+    with pytest.raises(CannotStart):
+        run(service, threading.Event(), idle_s=0.001)
+
+    assert service.calls == ["start", "step", "stop"]
 
 
 def test_systemd_is_told_ready_watchdog_and_stopping_by_the_loop_that_works(tmp_path, monkeypatch):

@@ -20,7 +20,9 @@ def work(factor: int, job: str | int) -> int:
     return factor * int(job)
 
 
-def run(pool: Pool[str | int, int], jobs: list[str | int]) -> list[Finished[str | int, int] | Died[str | int] | Overran[str | int]]:
+def run(
+    pool: Pool[str | int, int], jobs: list[str | int]
+) -> list[Finished[str | int, int] | Died[str | int] | Overran[str | int]]:
     waiting, came = list(jobs), []
     while waiting or pool.in_hand:
         while waiting and pool.room > 0:

@@ -1,0 +1,117 @@
+"""Every role of ``appliance run``, made from the configuration, with its metrics beside it."""
+
+import queue
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+
+from appliance.config import Config
+from appliance.errors import CannotStart
+from appliance.intake.inbox_observed import InboxObserved
+from appliance.intake.observed import Observed
+from appliance.services.carrier import Delivered
+from appliance.services.deidentify import Deidentify
+from appliance.services.forward import Forward, lane_to
+from appliance.services.inbox import InboxService
+from appliance.services.loop import Service
+from appliance.services.outside_operator import OutsideOperator
+from appliance.services.purge import Purge
+from appliance.services.receive import Receive
+from appliance.services.watch import Watch
+from appliance.spool.outbox import Outbox
+from appliance.spool.requests import Requests
+from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
+from appliance.watch.published import Published
+
+INSIDE, OUTSIDE = "inside", "outside"
+SIDES = {
+    "receive": INSIDE,
+    "inbox": INSIDE,
+    "deidentify": INSIDE,
+    "purge": INSIDE,
+    "forward": OUTSIDE,
+    "watch": OUTSIDE,
+}
+ROLES = tuple(SIDES)
+
+
+def roles_of(config: Config) -> tuple[str, ...]:
+    """Return the roles that this configuration has work for."""
+    return tuple(role for role in ROLES if role != "inbox" or config.inbox is not None)
+
+
+def published(role: str, config: Config) -> Published:
+    """Return where a role's metrics go: a file on the side that it may write to."""
+    return Published(config.state / SIDES[role] / "metrics", role, time.time)
+
+
+def build(role: str, config: Config, to: Published, *, development: bool) -> Service:
+    """Return the service of ``role``, not started. Raises CannotStart for a role that there is none of.
+
+    development  a missing pseudonym key is made
+    """
+    builders: dict[str, Callable[[], Service]] = {
+        "receive": partial(_receive, config, to),
+        "inbox": partial(_inbox, config, to),
+        "deidentify": partial(_deidentify, config, to, development=development),
+        "forward": partial(_forward, config, to),
+        "purge": partial(Purge, config),
+        "watch": partial(Watch, config),
+    }
+    if role not in builders:
+        raise CannotStart(f"There is no role '{role}'. Roles: {', '.join(ROLES)}.")
+    return builders[role]()
+
+
+def _receive(config: Config, to: Published) -> Service:
+    metrics = ReceiveMetrics(to.registry, config.sources)
+    return Receive(
+        config,
+        Observed(
+            accepted=metrics.accepted,
+            ended=metrics.ended,
+            rejected=metrics.rejected,
+            refused_connection=metrics.refused_connection,
+            stored=metrics.stored,
+            refused=metrics.refused,
+            echoed=metrics.echoed,
+            rows_waiting=metrics.rows_waiting,
+        ),
+    )
+
+
+def _inbox(config: Config, to: Published) -> Service:
+    metrics = InboxMetrics(to.registry, config.sources)
+    return InboxService(
+        config,
+        InboxObserved(
+            taken=metrics.taken,
+            refused=metrics.refused,
+            item=metrics.item,
+            standing=metrics.standing,
+            strays=metrics.strays,
+            root_unreachable=metrics.root_unreachable,
+        ),
+    )
+
+
+def _deidentify(config: Config, to: Published, *, development: bool) -> Service:
+    return Deidentify(config, DeidentifyMetrics(to.registry, config.sources), make_key=development)
+
+
+def _forward(config: Config, to: Published) -> Service:
+    outbox = Outbox(config.state / OUTSIDE)
+    done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
+    chance = random.SystemRandom().random
+    lanes = [lane_to(destination, done, chance=chance) for destination in config.destinations]
+    return Forward(
+        outbox,
+        lanes,
+        done,
+        operator=OutsideOperator(
+            outbox, Requests(config.state / "requests"), {lane.name: lane.breaker for lane in lanes}
+        ),
+        observer=ForwardMetrics(to.registry, [each.name for each in config.destinations], config.sources),
+        chance=chance,
+    )
