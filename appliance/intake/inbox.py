@@ -16,19 +16,19 @@ from appliance.intake import receipts, tally
 from appliance.intake.beneath import Beneath, Parts
 from appliance.intake.follow_up import FollowUp, Ledger
 from appliance.intake.inbox_observed import InboxObserved, Standing
-from appliance.intake.refusals import NotTaken, Refusal
-from appliance.intake.scan import FAILED, OURS, PROCESSED, RECEIPTS, Mark, Seen, look
+from appliance.intake.refusals import Refusal
+from appliance.intake.retries import Retries
+from appliance.intake.scan import FAILED, Seen, look
 from appliance.intake.settle import Settled, Settling
+from appliance.intake.shelves import Shelves
 from appliance.intake.taking import Ending, Interrupted, ReadFailed, Taker
-from appliance.intake.tally import LITTER, REFUSED, TAKEN, Fate, Tally
+from appliance.intake.tally import REFUSED, TAKEN, Fate, Tally
 from appliance.model import Provenance
 
 log = logging.getLogger(__name__)
 
 DUTY = 20  # a scan may take one part in so many of the time
 SHORTEST_S = 0.05  # between scans, however often events wake
-RETRY_S = 2.0  # after a failure, doubling
-LONGEST_RETRY_S = 60.0
 MOST_READ_FAILURES = 3  # of one file, until it is refused instead of being tried again
 
 
@@ -47,29 +47,14 @@ class Clinic:
 
 
 class ItemWaits(Exception):
-    """The item cannot go on now; nothing of it is lost. ``str()`` says why and what to do."""
+    """The item cannot go on now; nothing of it is lost. ``str()`` says why and what to do.
 
+    all_do  the reason is the house's, so every other item would wait too
+    """
 
-class Retries:
-    """Until when something that failed is left alone: doubling, up to LONGEST_RETRY_S."""
-
-    def __init__(self) -> None:
-        self._pause = RETRY_S
-        self._until = float("-inf")
-
-    @property
-    def failing(self) -> bool:
-        return self._until != float("-inf")
-
-    def failed(self, now: float) -> None:
-        self._until = now + self._pause
-        self._pause = min(self._pause * 2, LONGEST_RETRY_S)
-
-    def worked(self) -> None:
-        self._pause, self._until = RETRY_S, float("-inf")
-
-    def waits(self, now: float) -> bool:
-        return now < self._until
+    def __init__(self, why: str, *, all_do: bool) -> None:
+        self.all_do = all_do
+        super().__init__(why)
 
 
 class ClinicInbox:
@@ -103,14 +88,19 @@ class ClinicInbox:
         self._settling = Settling(config.quiet_s)
         self._follow_up = FollowUp(self._below, ledger, monotonic)
         self._open: dict[str, Tally] | None = None  # by key; None until the folder was first reached
-        self._unmoved: dict[Parts, tuple[Mark, Parts]] = {}  # dealt with, but could not be moved to there
-        self._emptied: dict[str, dict[Parts, int]] = {}  # folders of items that were taken, to be removed when quiet
+        self._shelves = Shelves(
+            self._below,
+            clinic.source,
+            monotonic,
+            keeps=config.processed_days > 0,
+            quiet_s=max(config.quiet_s, config.scan_s),
+        )
         self._read_failures: dict[Parts, int] = {}
         self._reach = Retries()
-        self._work = Retries()
+        self._work = Retries()  # of the house: its disk, its journal
+        self._items: dict[str, Retries] = {}  # of single items that cannot be read or moved
         self._next_scan = float("-inf")
         self._active = 0
-        self._emptied_at = 0.0
 
     def wake(self) -> None:
         """Something happened here: look soon. May be called from any thread."""
@@ -123,8 +113,8 @@ class ClinicInbox:
             items=len(self._settling),
             active=self._active,
             lag_s=self._settling.oldest_s(self._monotonic()),
-            unreachable=int(self._reach.failing or self._work.failing),
-            unmoved=len(self._unmoved),
+            unreachable=int(self._reach.failing or bool(self._items)),
+            unmoved=self._shelves.unmoved,
         )
 
     def step(self) -> bool:
@@ -150,7 +140,10 @@ class ClinicInbox:
             self._lost_sight(self._monotonic(), error)
 
     def _look(self, now: float) -> dict[str, Seen]:
-        self._next_scan = now + self._config.scan_s
+        pause = self._config.scan_s
+        if len(self._settling):
+            pause = min(pause, max(self._config.quiet_s, SHORTEST_S))
+        self._next_scan = now + pause
         if self._open is None:
             self._open = self._left_open()
             self._follow_up.begin()
@@ -175,33 +168,39 @@ class ClinicInbox:
         self._reach.failed(now)
 
     def _take_settled(self, found: dict[str, Seen], now: float) -> bool:
-        self._set_unmoved_aside(found)
-        self._remove_emptied(found)
+        self._shelves.set_unmoved_aside(found)
+        self._shelves.remove_emptied(found)
         settled = self._settling.update(now, found)
         if self._work.waits(now):
             return False
         self._close_ended(found)
         worked = False
+        self._items = {key: retries for key, retries in self._items.items() if key in found and found[key].files}
         for item in settled:
-            if self._stopping():
+            retries = self._items.get(item.key, Retries())
+            if retries.waits(now):
+                continue
+            if self._stopping() or self._work.waits(now):
                 break
             self._active = 1
             try:
                 self._take_up(item, found[item.key])
-                worked = True
+                self._items.pop(item.key, None)
                 self._work.worked()
+                worked = True
             except ItemWaits as waits:
-                self._wait(str(waits))
-                break
+                self._items[item.key] = retries
+                self._wait(waits, retries)
             finally:
                 self._active = 0
         return worked
 
-    def _wait(self, why: str) -> None:
-        if not self._work.failing:
-            log.warning("inbox waits", extra={"source": self.clinic.source, "problem": why})
-        self._work.failed(self._monotonic())
-        self._observed.item(self.clinic.source, "error", 0.0)
+    def _wait(self, waits: ItemWaits, retries: Retries) -> None:
+        concerned = self._work if waits.all_do else retries
+        if not concerned.failing:
+            log.warning("inbox waits", extra={"source": self.clinic.source, "problem": str(waits)})
+            self._observed.item(self.clinic.source, "error", 0.0)
+        concerned.failed(self._monotonic())
 
     def _take_up(self, item: Settled, seen: Seen) -> None:
         """Take every settled file of the item; it is done when nothing of it was put back."""
@@ -214,13 +213,14 @@ class ClinicInbox:
         except Interrupted:
             return
         except SpoolFull as error:
-            raise ItemWaits(str(error)) from error
+            raise ItemWaits(str(error), all_do=True) from error
         except ReadFailed as error:
-            raise ItemWaits(f"{error} It is tried again; check the share or disk.") from error
+            raise ItemWaits(f"{error} It is tried again; check the share or disk.", all_do=False) from error
         except OSError as error:
             raise ItemWaits(
                 f"A file could not be stored or moved: {error.strerror or type(error).__name__}. Everything is still "
-                "in the inbox or already safe. Check the state folder's disk and the rights on the clinic's folder."
+                "in the inbox or already safe. Check the state folder's disk and the rights on the clinic's folder.",
+                all_do=True,
             ) from error
         if self._stopping():
             return
@@ -228,7 +228,7 @@ class ClinicInbox:
         self._settling.begin_anew(item.key, self._monotonic())
         if not put_back:
             if item.whole:
-                self._clear_away(opened, seen)
+                self._shelves.clear(opened, seen)
             self._close(opened, self._monotonic() - began)
 
     def _tally_of(self, key: str) -> Tally:
@@ -253,7 +253,8 @@ class ClinicInbox:
             if not writable:
                 raise ItemWaits(
                     "A folder in the clinic's inbox cannot be written by the appliance, so its files could not be "
-                    "moved after they are taken. Nothing was taken from it. Give the appliance's group write access."
+                    "moved after they are taken. Nothing was taken from it. Give the appliance's group write access.",
+                    all_do=False,
                 )
 
     def _take_files(self, item: Settled, seen: Seen, opened: Tally) -> tuple[Parts, ...]:
@@ -270,7 +271,7 @@ class ClinicInbox:
             if ending is Ending.CHANGED:
                 put_back.append(parts)
             else:
-                self._put_away(parts, seen.files[parts], ending, opened)
+                self._shelves.put_away(parts, seen.files[parts], opened, failed=ending is Ending.FAILED)
         return tuple(put_back)
 
     def _take(self, parts: Parts, provenance: Provenance, opened: Tally, present: tuple[Parts, ...]) -> Ending:
@@ -278,6 +279,8 @@ class ClinicInbox:
             opened.note(name, fate)
             if fate.what == REFUSED:
                 self._observed.refused(self.clinic.source, fate.why)
+            elif fate.what == TAKEN:
+                self._observed.taken(self.clinic.source, fate.size)
 
         try:
             return self._taker.take(self._below, parts, provenance, note, present)
@@ -295,76 +298,6 @@ class ClinicInbox:
         self._read_failures.pop(parts, None)
         note("/".join(parts), Fate(REFUSED, why.value))
         return Ending.FAILED
-
-    def _put_away(self, parts: Parts, mark: Mark, ending: Ending, opened: Tally) -> None:
-        target = self._target(parts, ending, opened)
-        try:
-            self._move(parts, target)
-        except FileNotFoundError:
-            return
-        except (OSError, NotTaken) as error:
-            # Taken and immovable (a sticky folder, another's file): to take it again and again would be wrong.
-            if not self._unmoved:
-                log.warning(
-                    "a file was dealt with but cannot be moved away; it is not taken again while the appliance runs; "
-                    "check the owner and rights of the clinic's folder",
-                    extra={"source": self.clinic.source, "item": opened.number, "problem": str(type(error).__name__)},
-                )
-            self._unmoved[parts] = (mark, target)
-
-    def _target(self, parts: Parts, ending: Ending, opened: Tally) -> Parts:
-        inner = parts[1:] if len(parts) > 1 else parts
-        where = FAILED if ending is Ending.FAILED else PROCESSED
-        return (where, opened.date, receipts.folder_of(opened), *inner)
-
-    def _move(self, parts: Parts, target: Parts) -> None:
-        if target[0] == PROCESSED and self._config.processed_days == 0:
-            self._below.remove(parts)
-        else:
-            self._below.move(parts, target)
-
-    def _set_unmoved_aside(self, found: dict[str, Seen]) -> None:
-        """Leave out of the scan what was dealt with already; try to move it away once more."""
-        still = {}
-        for parts, (mark, target) in self._unmoved.items():
-            seen = found.get(parts[0]) or found.get("") or Seen()
-            if seen.files.get(parts) != mark:
-                continue  # gone, or a new file of the same name
-            del seen.files[parts]
-            try:
-                self._move(parts, target)
-            except OSError:
-                still[parts] = (mark, target)
-        self._unmoved = still
-
-    def _clear_away(self, opened: Tally, seen: Seen) -> None:
-        """Move what is no image, READY and litter, out of the item's folder too, so that the folder can go."""
-        aside = [parts for parts in seen.litter if len(parts) > 1]
-        for parts in aside:
-            opened.note("/".join(parts), Fate(LITTER))
-        for parts in seen.too_deep:
-            opened.note("/".join(parts), Fate(REFUSED, Refusal.TOO_DEEP.value))
-        for parts in [*aside, *([seen.ready] if seen.ready else [])]:
-            try:
-                self._below.move(parts, self._target(parts, Ending.DONE, opened))
-            except OSError:
-                continue  # gone, or not ours to move: the folder stays
-        if seen.folders:
-            self._emptied[opened.key] = {}
-
-    def _remove_emptied(self, found: dict[str, Seen]) -> None:
-        """Remove folders that we emptied, once nobody has touched them between two scans a quiet time apart."""
-        for key in list(self._emptied):
-            seen = found.get(key)
-            if seen is None or seen.files or seen.unfinished:
-                del self._emptied[key]
-            elif self._emptied[key] != seen.folders:
-                self._emptied[key] = dict(seen.folders)
-                self._emptied_at = self._monotonic()
-            elif self._monotonic() - self._emptied_at >= max(self._config.quiet_s, self._config.scan_s):
-                for parts in sorted(seen.folders, key=len, reverse=True):
-                    self._below.remove_folder(parts)
-                del self._emptied[key]
 
     def _close_ended(self, found: dict[str, Seen]) -> None:
         """Close items that were begun and of which nothing is left: a crash came before the receipt."""
@@ -399,6 +332,3 @@ def _place_of(error: BaseException) -> str:
         trace = trace.tb_next
     where = "" if trace is None else f" {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
     return f"{type(error).__name__}{where}"
-
-
-__all__ = ["OURS", "RECEIPTS", "Clinic", "ClinicInbox"]

@@ -86,7 +86,7 @@ WORDS: dict[Refusal, Words] = {
     ),
     Refusal.ESCAPES: Words(
         "Its name inside the archive points outside of it.",
-        "No honest program writes such names: find out where the archive comes from. Otherwise drop the files unpacked.",
+        "No honest program writes such names: find out where the archive comes from, or drop the files unpacked.",
     ),
     Refusal.ARCHIVE_BROKEN: Words(
         "The archive is damaged or ends early. What could be read before the damage was taken.",

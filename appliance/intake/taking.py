@@ -98,8 +98,8 @@ class Taker:
                 entry.write(piece)
             if file.has_changed():
                 return Ending.CHANGED
-            entry.keep()
-        note(name, Fate(TAKEN))
+            size = entry.keep().size
+        note(name, Fate(TAKEN, size=size))
         return Ending.DONE
 
     def _take_archive(self, file: "_Reader", kind: Kind, parts: Parts, provenance: Provenance, note: Note) -> Ending:
@@ -142,13 +142,13 @@ class Taker:
             with self._begin(identity, provenance) as entry:
                 while piece := member.read(_CHUNK):
                     entry.write(piece)
-                entry.keep()
+                size = entry.keep().size
         except NotTaken as error:
             if error.why is Refusal.ARCHIVE_LIMIT:
                 raise
             note(name, Fate(REFUSED, error.why.value, error.detail))
             return Ending.FAILED
-        note(name, Fate(TAKEN))
+        note(name, Fate(TAKEN, size=size))
         return None
 
     def _begin(self, identity: Identity, provenance: Provenance) -> Entry:

@@ -25,11 +25,15 @@ TAKEN, REFUSED, LITTER, MEDIUM, MISSING = "taken", "refused", "litter", "medium"
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one file. ``what`` is TAKEN, REFUSED, LITTER, MEDIUM (a DICOMDIR) or MISSING (listed by one)."""
+    """What became of one file. ``what`` is TAKEN, REFUSED, LITTER, MEDIUM (a DICOMDIR) or MISSING (listed by one).
+
+    size  bytes of the kept file, for the metrics; the log does not keep it
+    """
 
     what: str
     why: str = ""
     detail: str = ""
+    size: int = 0
 
 
 @dataclass(slots=True)

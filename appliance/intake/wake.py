@@ -79,7 +79,7 @@ class _Handler(FileSystemEventHandler):
 def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """Return the type of the file system that ``folder`` lies on; "" if it cannot be told. Source: proc(5)."""
     try:
-        device = os.stat(folder).st_dev
+        device = folder.stat().st_dev
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""

@@ -1,4 +1,4 @@
-"""The inbox service: each clinic's folder looked after in a thread of its own, so that none waits for another's share."""
+"""The inbox service: each clinic's folder looked after in its own thread, so that none waits for another's share."""
 
 import logging
 import os
@@ -78,8 +78,8 @@ class InboxService:
             self._door = Door(self._spool, role=self.name, clock=self._clock)
         except OSError as error:
             raise CannotStart(
-                f"The inbox service cannot write to the state folder: {error.strerror or error}. Nothing was taken from "
-                "the inbox. Check the owner and mode of the folder named by 'state', then start again."
+                f"The inbox service cannot write to the state folder: {error.strerror or error}. Nothing was taken "
+                "from the inbox. Check the owner and mode of the folder named by 'state', then start again."
             ) from None
         self._ledger = JournalLedger(self._spool)
         self._taker = Taker(
@@ -127,11 +127,10 @@ class InboxService:
                     extra={"service": self.name, "problem": error.strerror or type(error).__name__},
                 )
             self._root_failing = True
-            self._observed.root_unreachable(True)
+            self._tell_standing()
             return
         if self._root_failing:
             self._root_failing = False
-            self._observed.root_unreachable(False)
             log.info("inbox reachable again", extra={"service": self.name})
         self._tell_strays(strays)
         for name in names:
@@ -156,7 +155,9 @@ class InboxService:
             source = clinic.clinic.source
             by_source[source] = by_source[source].with_(clinic.standing)
         for source, standing in by_source.items():
-            self._observed.standing(source, standing)
+            self._observed.pending(source, standing.items, standing.active, standing.lag_s)
+            self._observed.unreachable(source, standing.unreachable > 0 or self._root_failing)
+            self._observed.unmoved(source, standing.unmoved)
 
     def _add(self, name: str) -> None:
         folder = self._inbox.path / name
