@@ -118,11 +118,7 @@ class Deidentify:
         return given + len(claimed)
 
     def _begin(self, instance: Instance) -> None:
-        out = self._out(instance)
-        if self._outbox.state(out) in (State.FORWARDED, State.REJECTED):
-            # A crash came between the outside's row and ours: within a round, the outside's word holds.
-            self._spool.passed([Passed(instance, out)])
-        elif destinations_of(self._config, instance.provenance.project) is None:
+        if destinations_of(self._config, instance.provenance.project) is None:
             self._quarantine(instance, Reason.PROJECT_REMOVED, "")
         elif instance.attempts > HOPELESS:
             self._quarantine(instance, Reason.WORKER_DIED, "")
@@ -219,6 +215,7 @@ class Deidentify:
             instance,
             made.staged.stem,
             sop_instance=made.sop_instance,
+            study=made.study,
             digest=made.original_digest,
             rules_digest=made.rules_digest,
         )

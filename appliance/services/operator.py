@@ -1,10 +1,10 @@
 """What operators ask of the inside, carried out by the service that owns it. Requests come as files; none is trusted.
 
-    verb      arguments                                   what happens
-    release   {"ids": […]} or {"reason": CODE},           QUARANTINED, HELD, REJECTED, DISCARDED -> RECEIVED, a new round
+    verb      arguments                              what happens
+    release   {"ids": […]} or {"reason": CODE},      QUARANTINED, HELD, REJECTED, DISCARDED -> RECEIVED in a new round
               optional "accept": CODE, "by": NAME
-    replay    {"ids": […]}, "by"                          FORWARDED -> RECEIVED, a new round: sent again by today's rules
-    discard   {"ids": […]} or {"reason": CODE}, "by"      QUARANTINED, HELD, REJECTED -> DISCARDED
+    replay    {"ids": […]}, "by"                     FORWARDED -> RECEIVED in a new round: sent again by today's rules
+    discard   {"ids": […]} or {"reason": CODE}, "by" QUARANTINED, HELD, REJECTED -> DISCARDED
 
 The answer is {"done": n, "refused": {id: why}}; a reason names every instance that waits for it.
 """

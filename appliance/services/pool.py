@@ -12,6 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -137,10 +138,8 @@ class Pool(Generic[J, R]):
         if not worker.jobs:
             worker.since = time.monotonic()
         worker.jobs.append(job)
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died: take() sees that, and gives it to another
             worker.pipe.send(job)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it died: take() sees the end of the pipe and gives the job to another
 
     def _has_overrun(self, worker: _Worker[J]) -> bool:
         return bool(worker.jobs) and time.monotonic() - worker.since > self._timeout_s

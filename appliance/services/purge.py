@@ -47,15 +47,12 @@ class Purge:
 
     def _originals(self, now: float) -> int:
         keep = self._config.retention
-        ids = self._spool.purgeable_originals(
-            delivered_before=now - keep.originals_days * DAY_S,
-            discarded_before=now - keep.discarded_days * DAY_S,
-            limit=PAGE,
-        )
-        removed = self._spool.purge_originals(ids)
-        if removed:
-            log.info("originals purged", extra={"count": removed})
-        return removed
+        ids = self._spool.purgeable_originals(now - keep.originals_days * DAY_S, PAGE)
+        ids += self._spool.purgeable_discarded(now - keep.discarded_days * DAY_S, PAGE)
+        self._spool.original_purged(ids)
+        if ids:
+            log.info("originals purged", extra={"count": len(ids)})
+        return len(ids)
 
     def _rows(self, now: float) -> int:
         before = now - self._config.retention.rows_days * DAY_S

@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A de-identified file lies, durable, at ``staged``. UIDs are the new ones; digests are hex SHA-256 of Data Sets."""
+    """A de-identified file lies, durable, at ``staged``. UIDs are new; digests are SHA-256 of Data Sets, in hex."""
 
     staged: Path
     sop_class: str
@@ -130,7 +130,7 @@ def work(equipment: Equipment, job: Job) -> Result:
         return Withheld(Reason.ORIGINAL_MISSING, "")
     except OSError as error:
         return Postponed(errno.errorcode.get(error.errno or 0, "unknown"))
-    except Exception as error:  # noqa: BLE001 - the edge of the worker's loop: house-style C2
+    except Exception as error:
         log.exception("unexpected", extra={"spool_id": job.id})
         return Withheld(Reason.UNEXPECTED, f"{type(error).__name__} in the program.")
 
