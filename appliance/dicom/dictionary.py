@@ -5,7 +5,7 @@ The facts are pydicom's tables; here they are asked for by number, fast enough f
 
 from functools import lru_cache
 
-from pydicom.datadict import DicomDictionary, RepeatersDictionary
+from pydicom.datadict import DicomDictionary, RepeatersDictionary  # type: ignore[attr-defined]  # not in __all__
 
 from appliance.dicom.element import Tag, is_private, is_private_creator
 

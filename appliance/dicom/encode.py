@@ -71,10 +71,7 @@ def _add_bulk(element: Element, bulk: Bulk, encoding: Encoding, pieces: list[Pie
     odd = bulk.length & 1
     start = head(element.tag, element.vr, UNDEFINED if bulk.encapsulated else bulk.length + odd, encoding)
     pieces += (start, bulk)
-    if bulk.encapsulated:
-        end = _delimiter(encoding)
-    else:
-        end = b"\0" if odd else b""
+    end = _delimiter(encoding) if bulk.encapsulated else bytes(odd)
     pieces.append(end)
     return len(start) + bulk.length + len(end)
 

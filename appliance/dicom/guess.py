@@ -51,4 +51,4 @@ def _begins(head: bytes, encoding: Encoding, size: int) -> bool:
         length = encoding.short.unpack_from(head)[3]
     if length > size - 8 or length % _SIZES.get(vr, 1):
         return False
-    return length <= 2 * _LONGEST.get(vr, size)
+    return bool(length <= 2 * _LONGEST.get(vr, size))

@@ -82,8 +82,9 @@ def read(
     scanner = Scanner(source, start, max_header=max_header, bulk_from=bulk_from, until=until)
     encoding = encoding_of(implicit=syntax.implicit, little_endian=syntax.little_endian)
     dataset, _ = scanner.data_set(start, end, encoding)
-    if dataset.elements and min(dataset.elements) < 0x00030000:
-        raise Malformed(f"{tag_text(min(dataset.elements))} stands in the Data Set, where its group may not be.")
+    if misplaced := [tag for tag in dataset.elements if tag < 0x00030000 and tag >> 16 in (0x0000, 0x0002)]:
+        # A command's or File Meta's element would confuse every reader of what we write.
+        raise Malformed(f"{tag_text(misplaced[0])} stands in the Data Set, where its group may not be.")
     inherit_charsets(dataset, ())
     trailing = scanner.trailing + unused
     return Part10(preamble, DataSet(group_two), dataset, uid, offset, source, trailing)

@@ -104,8 +104,8 @@ class Scanner:
                     raise _malformed(base + pos, tag, "has no value representation")
                 if stop > limit and length != UNDEFINED:
                     raise _malformed(base + pos, tag, "is longer than what holds it")
-                if tag in elements:
-                    raise _malformed(base + pos, tag, "appears twice")
+                if tag in elements and not self._repeats(elements[tag], base + start, length):
+                    raise _malformed(base + pos, tag, "appears twice, and not the same")
             if tag > until:
                 break
             last = tag
@@ -154,8 +154,8 @@ class Scanner:
                     raise _malformed(base + pos, tag, "stands where an element should")
                 if stop > limit and length != UNDEFINED:
                     raise _malformed(base + pos, tag, "is longer than what holds it")
-                if tag in elements:
-                    raise _malformed(base + pos, tag, "appears twice")
+                if tag in elements and not self._repeats(elements[tag], base + start, length):
+                    raise _malformed(base + pos, tag, "appears twice, and not the same")
             if tag > until:
                 break
             last = tag
@@ -216,6 +216,13 @@ class Scanner:
                 return False
             at += len(piece)
         return True
+
+    def _repeats(self, earlier: Element, at: int, length: int) -> bool:
+        """Whether the element is there already with the same bytes: some writers do that, and it loses nothing."""
+        if type(earlier.value) is not bytes or length != len(earlier.value):
+            return False
+        self._file.seek(at)
+        return self._read(length) == earlier.value
 
     # --- what holds other things --------------------------------------------------------------------------------------
 
