@@ -69,6 +69,11 @@ class Pseudonyms(Protocol):
         """Name of the project whose pseudonyms these are; "" for the site's own."""
         ...
 
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Issuers of Patient IDs that are told apart: the same number of two of them is two patients."""
+        ...
+
     def uid(self, original: str) -> str:
         """Return the UID that stands for ``original``, whoever's it is: references must meet."""
         ...
@@ -86,14 +91,16 @@ class Pseudonyms(Protocol):
 class KeyedPseudonyms:
     """Pseudonyms that need nothing but the key.
 
-    key    at least 16 bytes, secret, for ever
-    site   prefix of patient pseudonyms
-    scope  the project with pseudonyms of its own, whose key this is; "" for the site's
+    key      at least 16 bytes, secret, for ever
+    site     prefix of patient pseudonyms
+    scope    the project with pseudonyms of its own, whose key this is; "" for the site's
+    issuers  Issuer of Patient ID values that count
     """
 
     key: bytes
     site: str
     scope: str = ""
+    issuers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.key) < LEAST_KEY_BYTES:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from appliance.deid.outcome import Minted
 from appliance.errors import CannotStart
@@ -56,7 +57,7 @@ class MappingStore:
                 "wait in the spool. Restore it: 'appliance mapping restore'."
             ) from error
 
-    def __enter__(self) -> "MappingStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -1,0 +1,155 @@
+"""The one door: from an original to what becomes of it. A pure function: the same question, the same answer."""
+
+from collections.abc import Iterator
+
+from appliance.deid.clues import clues_of
+from appliance.deid.dummies import padded
+from appliance.deid.engine import Engine, latin, patient_number
+from appliance.deid.outcome import Deidentified, Excluded, Outcome, Refused, Report
+from appliance.deid.private import SafePrivate
+from appliance.deid.pseudonyms import Pseudonyms
+from appliance.deid.ruleset import Ruleset
+from appliance.deid.stamp import codes, stamp
+from appliance.deid.standard import is_other_class, is_storage_class
+from appliance.deid.uids import is_uid, is_well_known
+from appliance.deid.verify import SecondLook, pieces
+from appliance.dicom.element import SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
+from appliance.dicom.meta import FileMeta
+from appliance.dicom.part10 import Part10
+from appliance.errors import Malformed
+from appliance.model import Provenance
+from appliance.reasons import Reason
+
+SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+PATIENT_ID, ISSUER = 0x00100020, 0x00100021
+
+
+def deidentify(
+    original: Part10,
+    *,
+    rules: Ruleset,
+    pseudonyms: Pseudonyms,
+    provenance: Provenance,
+    accepted: frozenset[str],
+    domain: str,
+) -> Outcome:
+    """Return what becomes of an original under ``rules``. Nothing is written, and ``original`` is not changed.
+
+    accepted  codes of reasons that an operator accepted for these bytes
+    domain    identity domain of the sender: within it the same Patient ID is the same patient
+
+    The values that Bulk stands for stay in ``original.source``; those that are not pixels are searched there.
+    """
+    data = original.dataset
+    uids = {tag: latin(_value(data, tag)) for tag in (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)}
+    refused = _not_this_kind(uids[SOP_CLASS], rules) or _without_uids(uids)
+    if refused is not None:
+        return refused
+    patient = patient_number(data.get(PATIENT_ID), data)
+    if not patient:
+        return Refused(Reason.NO_PATIENT_ID)
+    labels = rules.labels_of(data)
+    if not rules.forward.covers(labels):
+        return Excluded("ScopeToForward")
+    for entry in rules.quarantine:
+        if entry.reason.value not in accepted and entry.scope.covers(labels):
+            return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
+    engine = _engine(original, rules, pseudonyms, (_domain(domain, data, pseudonyms.issuers), patient))
+    try:
+        result = engine.clean(data, rules.place(uids[SOP_CLASS]))
+        if "RetainUIDs" not in rules.options:
+            _misused_uids(engine, result, uids)
+        _character_set(result)
+        if Reason.IDENTIFIER_LEFT.value not in accepted:
+            left = _second_look(original, engine, rules).first_hit(
+                result, {id(element) for element in engine.placed}, lambda bulk: _bulk(original, bulk)
+            )
+            if left is not None:
+                return Refused(Reason.IDENTIFIER_LEFT, f"It stands in {left}.")
+    except Malformed as error:
+        return Refused(Reason.MALFORMED, str(error))
+    del provenance  # values from provenance come with the rules language
+    return _result(original, engine, result, rules, uids)
+
+
+def _not_this_kind(sop_class: str, rules: Ruleset) -> Refused | None:
+    if not sop_class:
+        return None  # _without_uids says it better
+    if is_other_class(sop_class):
+        return Refused(Reason.NOT_FORWARDABLE)
+    known = is_storage_class(sop_class) or sop_class in rules.standard.modules
+    if not known and sop_class not in rules.sop_classes:
+        return Refused(Reason.UNKNOWN_SOP_CLASS)
+    return None
+
+
+def _without_uids(uids: dict[int, str]) -> Refused | None:
+    missing = [tag_text(tag) for tag, uid in uids.items() if not is_uid(uid)]
+    return Refused(Reason.MISSING_UID, f"Missing or no UID: {', '.join(missing)}.") if missing else None
+
+
+def _domain(domain: str, data: DataSet, issuers: tuple[str, ...]) -> str:
+    """Return the identity domain of the patient: an issuer counts only if it is listed."""
+    issuer = patient_number(data.get(ISSUER), data)
+    return f"{domain}|issuer:{issuer}" if issuer and issuer in issuers else domain
+
+
+def _engine(original: Part10, rules: Ruleset, pseudonyms: Pseudonyms, own: tuple[str, str]) -> Engine:
+    private = SafePrivate(rules.standard.safe) if "RetainSafePrivate" in rules.options else None
+    return Engine(
+        pseudonyms=pseudonyms,
+        patient=pseudonyms.patient(*own, rules.shift),
+        own=own,
+        shift=rules.shift,
+        study=original.uid(STUDY),
+        file=original.source,
+        private=private,
+        report=Report(codes=tuple(code for code, _ in codes(rules.options))),
+    )
+
+
+def _misused_uids(engine: Engine, result: DataSet, uids: dict[int, str]) -> None:
+    """Give a new UID to a study, series or instance that goes by one registered for something else."""
+    for tag in (SOP_INSTANCE, STUDY, SERIES):
+        if is_well_known(uids[tag]):
+            result.put(Element(tag, "UI", padded(engine.uid(uids[tag]).encode("ascii"), "UI")))
+
+
+def _character_set(result: DataSet) -> None:
+    """Drop a Specific Character Set that names none: whatever it holds, no reader can use it."""
+    element = result.get(SPECIFIC_CHARACTER_SET)
+    if element is None:
+        return
+    names = [name.strip() for name in latin(element.value).split("\\")]
+    if not all(not name or name in ("GB18030", "GBK") or name.startswith("ISO") for name in names):
+        result.remove(SPECIFIC_CHARACTER_SET)
+
+
+def _second_look(original: Part10, engine: Engine, rules: Ruleset) -> SecondLook:
+    uids = frozenset(minted.original for minted in engine.minted.values() if minted.kind == "uid")
+    return SecondLook(clues_of(original.dataset, rules.common_words), uids, frozenset(engine.dates))
+
+
+def _bulk(original: Part10, bulk: Bulk) -> Iterator[bytes]:
+    return pieces(original.source, bulk)
+
+
+def _result(original: Part10, engine: Engine, result: DataSet, rules: Ruleset, uids: dict[int, str]) -> Deidentified:
+    stamp(result, rules.options, rules.digest)
+    new = {tag: latin(_value(result, tag)) for tag in (SOP_INSTANCE, STUDY, SERIES)}
+    return Deidentified(
+        meta=FileMeta(uids[SOP_CLASS], new[SOP_INSTANCE], original.transfer_syntax),
+        dataset=result,
+        transfer_syntax=original.transfer_syntax,
+        sop_class=uids[SOP_CLASS],
+        sop_instance=new[SOP_INSTANCE],
+        study=new[STUDY],
+        series=new[SERIES],
+        minted=tuple(engine.minted.values()),
+        report=engine.report,
+    )
+
+
+def _value(data: DataSet, tag: int) -> bytes | None:
+    element = data.get(tag)
+    return element.value if element is not None and isinstance(element.value, bytes) else None
