@@ -162,10 +162,7 @@ class ClientCredentials:
             with self._session.post(
                 self._url,
                 data=form,
-                headers={
-                    "Authorization": "Basic " + base64.b64encode(pair).decode("ascii"),
-                    "Accept": "application/json",
-                },
+                headers={"Authorization": ours.text, "Accept": "application/json"},
                 timeout=self._timeout_s,
                 allow_redirects=False,
                 stream=True,

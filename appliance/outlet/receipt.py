@@ -160,7 +160,7 @@ def _advice(status: int) -> str:
     """What happened and what to do about it, for a status that is about the destination."""
     said = f"it answered {status}"
     if status in LOGIN:
-        return f"{said} to our login. Check auth and client_certificate of this destination; secrets are read anew each time."
+        return f"{said} to our login. Check auth and client_certificate; a new secret in the file is taken by itself."
     if 300 <= status < 400:
         return (
             f"{said}: redirects are not followed, as credentials could go to another host. Put the new address in url."

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from appliance import __version__, config
 from appliance.model import Parcel
@@ -67,7 +68,7 @@ class Stow:
             return Receipt(_missing(str(missing.filename), parcels))
         except LoginFailed as failed:
             return Receipt(unavailable=Unavailable(None, str(failed)))
-        except (requests.RequestException, AnswerTooLong, OSError) as error:
+        except (requests.RequestException, HTTPError, AnswerTooLong, OSError) as error:
             return _broke_off(error, parcels)
 
     def look(self, parcel: Parcel) -> There:
@@ -87,7 +88,7 @@ class Stow:
                     return There.UNKNOWN
                 chunks = answer.iter_content(retrieve.CHUNK)
                 digest = retrieve.digest_of(answer.headers.get("Content-Type", ""), chunks)
-        except (LoginFailed, requests.RequestException, OSError):
+        except (LoginFailed, requests.RequestException, HTTPError, OSError):
             return There.UNKNOWN
         if digest is None:
             return There.UNKNOWN
@@ -131,7 +132,8 @@ class Stow:
         """Return the body, bounded in size and in time: the time-out of requests is between bytes only."""
         deadline = self._clock() + self._timeout_s
         read = bytearray()
-        for chunk in answer.iter_content(ANSWER_CHUNK):
+        # read1, because iter_content(n) of requests 2.34 comes back only with n bytes, however slowly they drip.
+        while chunk := answer.raw.read1(ANSWER_CHUNK, decode_content=True):
             read += chunk
             if len(read) > LARGEST_ANSWER or self._clock() > deadline:
                 raise AnswerTooLong

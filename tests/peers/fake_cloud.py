@@ -8,7 +8,6 @@
 Its ordinary self behaves as Orthanc does where the contract suite looks: it passes the same suite.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -326,8 +325,3 @@ def _xml(stored: list[Any], failed: list[Any]) -> bytes:
         '<?xml version="1.0" encoding="utf-8"?><NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">'
         f"{sequence('00081198', failed)}{sequence('00081199', stored)}</NativeDicomModel>"
     ).encode()
-
-
-def data_set_digest(file: bytes) -> str:
-    """Return the SHA-256 of the Data Set of a file that begins with preamble, prefix and a File Meta group length."""
-    return hashlib.sha256(file[144 + struct.unpack_from("<I", file, 140)[0] :]).hexdigest()
