@@ -76,7 +76,7 @@ def read(
     syntax = syntax_of(uid)
     source, start, unused = file, offset, 0
     if syntax.deflated:
-        source, unused = _inflated(file, offset, max_header)
+        source, unused = _inflated(file, offset, max_header, whole=until == _EVERYTHING)
         start = 0
     end = source.seek(0, 2)
     scanner = Scanner(source, start, max_header=max_header, bulk_from=bulk_from, until=until)
@@ -135,8 +135,11 @@ def _worked_out(file: BinaryIO, offset: int, *, announced: bool) -> str:
         raise Malformed("File Meta names no transfer syntax, and the Data Set begins like none.") from None
 
 
-def _inflated(file: BinaryIO, offset: int, limit: int) -> tuple[BinaryIO, int]:
-    """Return the inflated Data Set and the number of bytes behind the deflated one, its own padding left out."""
+def _inflated(file: BinaryIO, offset: int, limit: int, *, whole: bool) -> tuple[BinaryIO, int]:
+    """Return the inflated Data Set and the number of bytes behind the deflated one, its own padding left out.
+
+    Not whole: its beginning is enough, whatever follows.
+    """
     file.seek(offset)
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = io.BytesIO()
@@ -145,6 +148,8 @@ def _inflated(file: BinaryIO, offset: int, limit: int) -> tuple[BinaryIO, int]:
             while piece and not stream.eof:
                 inflated.write(stream.decompress(piece, _CHUNK))
                 piece = stream.unconsumed_tail
+                if not whole:
+                    return inflated, 0
                 if inflated.tell() > limit:
                     raise TooLargeToRead(f"The Data Set is larger than {limit} bytes when inflated.")
     except zlib.error:
