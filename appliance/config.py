@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from appliance import yamlfile
+from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
-from appliance.yamlfile import Network
+from appliance.yamlfile import Network, demand
 
 MiB = 1024 * 1024
 GiB = 1024 * MiB
@@ -21,12 +21,18 @@ GiB = 1024 * MiB
 Release = Literal["automatic", "manual"]
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 Table 6.2-1, AE: no backslash, no control characters
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
-def _check(ok: bool, problem: str) -> None:
-    if not ok:
-        raise ValueError(problem)
+AE_TITLE_WORDS = "ae_title must be 1 to 16 characters without backslash, not starting or ending with a blank."
+
+
+def _is_ae_title(text: str) -> bool:
+    return _AE_TITLE.fullmatch(text) is not None and text.strip() == text
+
+
+def _check_source(source: str) -> None:
+    demand(is_source(source), "source must be 1 to 16 letters, digits or underscores.")
+    demand(source != UNLISTED, f"source must not be '{UNLISTED}', the name of whoever is not configured.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,8 @@ class Tls:
     handshake_s: float = 10.0
 
     def __post_init__(self) -> None:
-        _check(0 <= self.port <= 65535, "port must be 0 to 65535.")
-        _check(self.handshake_s > 0, "handshake_s must be more than 0.")
+        demand(0 <= self.port <= 65535, "port must be 0 to 65535.")
+        demand(self.handshake_s > 0, "handshake_s must be more than 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,10 @@ class Peer:
     release: Release | None = None  # overrides the site's
 
     def __post_init__(self) -> None:
-        _check(
-            _AE_TITLE.fullmatch(self.ae_title) is not None and self.ae_title.strip() == self.ae_title,
-            "ae_title must be 1 to 16 characters without backslash, not starting or ending with a blank.",
-        )
+        demand(_is_ae_title(self.ae_title), AE_TITLE_WORDS)
         if not self.source:
             object.__setattr__(self, "source", _source_of(self.ae_title))
-        _check(is_source(self.source), "source must be 1 to 16 letters, digits or underscores.")
+        _check_source(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +90,28 @@ class Scp:
     strict_uids: bool = False  # true: A900 when the data set's UIDs differ from the command's; else quarantine later
 
     def __post_init__(self) -> None:
-        _check(_AE_TITLE.fullmatch(self.ae_title) is not None, "ae_title must be 1 to 16 characters.")
-        _check(0 <= self.port <= 65535, "port must be 0 to 65535.")
-        _check(1 <= self.max_associations <= 1000, "max_associations must be 1 to 1000.")
-        _check(4 <= self.max_pdu_kb <= 128, "max_pdu_kb must be 4 to 128.")
-        _check(self.idle_s > 0 and self.drain_s >= 0, "idle_s must be more than 0, drain_s at least 0.")
+        demand(_is_ae_title(self.ae_title), AE_TITLE_WORDS)
+        demand(0 <= self.port <= 65535, "port must be 0 to 65535.")
+        demand(1 <= self.max_associations <= 1000, "max_associations must be 1 to 1000.")
+        demand(4 <= self.max_pdu_kb <= 128, "max_pdu_kb must be 4 to 128.")
+        demand(self.idle_s > 0, "idle_s must be more than 0.")
+        demand(self.drain_s >= 0, "drain_s must be at least 0.")
+        demand(
+            self.tls is None or self.port == 0 or self.tls.port != self.port,
+            "port must differ from tls.port: the encrypted port stands beside the plain one.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
     """A clinic that drops files: the name of its inbox folder is the key in the configuration."""
 
-    source: str = ""  # left out: made of the folder's name
+    source: str = ""  # left out: made of the folder's name; two clinics may share one only if both say so
     release: Release | None = None
+
+    def __post_init__(self) -> None:
+        if self.source:
+            _check_source(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +124,7 @@ class Archives:
     max_files: int = 100_000
 
     def __post_init__(self) -> None:
-        _check(
-            min(self.max_gb, self.max_ratio, self.max_depth, self.max_files) > 0, "limits must be more than 0."
-        )
+        demand(min(self.max_gb, self.max_ratio, self.max_depth, self.max_files) > 0, "limits must be more than 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,78 +139,23 @@ class Inbox:
     archives: Archives = field(default_factory=Archives)
 
     def __post_init__(self) -> None:
-        _check(self.quiet_s >= 0 and self.scan_s > 0, "quiet_s must be at least 0, scan_s more than 0.")
-        _check(self.processed_days >= 0, "processed_days must be at least 0.")
+        demand(self.quiet_s >= 0, "quiet_s must be at least 0.")
+        demand(self.scan_s > 0, "scan_s must be more than 0.")
+        demand(self.processed_days >= 0, "processed_days must be at least 0.")
+        known: dict[str, str] = {}
         for folder, clinic in list(self.clinics.items()):
-            _check(
-                folder not in (".", "..") and "/" not in folder and not folder.startswith((".", "_")),
-                "a clinic is one plain folder name.",
+            demand(
+                "/" not in folder and not folder.startswith((".", "_")),
+                f"clinics are plain folder names that begin with neither . nor _; '{folder}' is none.",
             )
-            named = Clinic(clinic.source or _source_of(folder), clinic.release)
-            _check(is_source(named.source), f"the source of clinic '{folder}' must be [A-Za-z0-9_]{{1,16}}.")
-            self.clinics[folder] = named
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """How a destination knows us. Secrets are files: the password, the token, the client secret."""
-
-    kind: Literal["none", "basic", "bearer", "oidc"] = "none"
-    user: str = ""
-    password_file: Path | None = None
-    token_file: Path | None = None
-    token_url: str = ""  # oidc: the token endpoint
-    client_id: str = ""
-    client_secret_file: Path | None = None
-    scope: str = ""
-
-    def __post_init__(self) -> None:
-        needed = {
-            "none": (),
-            "basic": ("user", "password_file"),
-            "bearer": ("token_file",),
-            "oidc": ("token_url", "client_id", "client_secret_file"),
-        }[self.kind]
-        for name in needed:
-            _check(bool(getattr(self, name)), f"kind {self.kind} needs {name}.")
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """The certificate by which a destination's TLS front knows us."""
-
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where READY instances go: a DICOMweb root, or a folder."""
-
-    name: str
-    url: str = ""  # DICOMweb root, ends before /studies
-    folder: Path | None = None
-    existing: Literal["replaced", "kept"] = "kept"  # what it does with an instance that it has
-    auth: Auth = field(default_factory=Auth)
-    client_certificate: ClientCertificate | None = None
-    ca: Path | None = None  # PEM bundle; left out: the system's
-    timeout_s: float = 60.0  # connect and between bytes
-    connections: int = 4
-    batch_mb: int = 64  # per STOW-RS request, at most
-    batch_instances: int = 100
-
-    def __post_init__(self) -> None:
-        _check(_NAME.fullmatch(self.name) is not None, "name must be lower-case letters, digits, '-' or '_'.")
-        _check(bool(self.url) != (self.folder is not None), "give either url or folder.")
-        if self.url:
-            parts = urlsplit(self.url)
-            _check(parts.scheme in ("http", "https") and bool(parts.hostname), "url must begin http:// or https://.")
-            _check(not parts.username and not parts.password, "url must not hold a user or password; use auth.")
-            _check(not parts.query and not parts.fragment, "url must end with the DICOMweb root.")
-            _check(not parts.path.rstrip("/").endswith("/studies"), "url must end before /studies.")
-            object.__setattr__(self, "url", self.url.rstrip("/"))
-        _check(self.timeout_s > 0 and 1 <= self.connections <= 32, "timeout_s above 0, connections 1 to 32.")
-        _check(1 <= self.batch_mb <= 1024 and 1 <= self.batch_instances <= 1000, "a batch is 1 to 1024 MB, 1 to 1000.")
+            source = clinic.source or _source_of(folder)
+            # Sources are what identity domains are made of: sharing one by accident would join strangers.
+            demand(
+                source not in known or bool(clinic.source),
+                f"clinics '{known.get(source)}' and '{folder}' would both be called '{source}'. Give each a source.",
+            )
+            known[source] = folder
+            self.clinics[folder] = Clinic(source, clinic.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +187,9 @@ class Deidentify:
     max_header_mb: int = 64  # everything but the pixels, in memory
 
     def __post_init__(self) -> None:
-        _check(0 <= self.workers <= 256 and self.timeout_s > 0, "workers 0 to 256, timeout_s above 0.")
+        demand(0 <= self.workers <= 256, "workers must be 0 to 256.")
+        demand(self.timeout_s > 0, "timeout_s must be more than 0.")
+        demand(1 <= self.max_header_mb <= 4096, "max_header_mb must be 1 to 4096.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +199,7 @@ class Spool:
     reserve_gb: float = 2.0  # below this, senders are told to retry later
 
     def __post_init__(self) -> None:
-        _check(self.reserve_gb >= 0, "reserve_gb must be at least 0.")
+        demand(self.reserve_gb >= 0, "reserve_gb must be at least 0.")
 
     @property
     def reserve_bytes(self) -> int:
@@ -258,7 +215,8 @@ class Retention:
     rows_days: float = 365
 
     def __post_init__(self) -> None:
-        _check(min(self.originals_days, self.discarded_days, self.rows_days) >= 0, "days must be at least 0.")
+        for name in ("originals_days", "discarded_days", "rows_days"):
+            demand(getattr(self, name) >= 0, f"{name} must be at least 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +225,9 @@ class Watch:
 
     host: str = "127.0.0.1"
     port: int = 9112
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.port <= 65535, "port must be 0 to 65535.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,18 +251,36 @@ class Config:
     file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
 
     def __post_init__(self) -> None:
-        _check(_NAME.fullmatch(self.site) is not None, "site must be lower-case letters, digits, '-' or '_'.")
+        demand(is_name(self.site), "site must be lower-case letters, digits, '-' or '_'.")
         names = [destination.name for destination in self.destinations]
-        _check(bool(names), "destinations must name at least one.")
-        _check(len(set(names)) == len(names), "two destinations have the same name.")
-        for name, project in self.projects.items():
-            _check(_NAME.fullmatch(name) is not None, f"project '{name}' must be lower-case letters, digits, - or _.")
-            unknown = set(project.destinations) - set(names)
-            _check(not unknown, f"project '{name}' names the unknown destination '{min(unknown, default='')}'.")
+        demand(bool(names), "destinations must name at least one.")
+        demand(len(set(names)) == len(names), "destinations: two have the same name.")
+        self._check_projects(set(names))
         known = self.sources
         for domain, sources in self.identity.domains.items():
             unknown = set(sources) - known
-            _check(not unknown, f"identity domain '{domain}' names the unknown source '{min(unknown, default='')}'.")
+            demand(
+                not unknown,
+                f"identity.domains.{domain} names '{min(unknown, default='')}', the source of no peer or clinic.",
+            )
+
+    def _check_projects(self, destinations: set[str]) -> None:
+        clinics = set() if self.inbox is None else set(self.inbox.clinics)
+        taken: dict[str, str] = {}
+        for name, project in self.projects.items():
+            demand(is_name(name), f"projects: '{name}' must be lower-case letters, digits, - or _.")
+            for what, named, known in (
+                ("destination", project.destinations, destinations),
+                ("clinic", project.clinics, clinics),
+            ):
+                unknown = set(named) - known
+                demand(not unknown, f"projects: '{name}' names the unknown {what} '{min(unknown, default='')}'.")
+            for sender in (*(f"AE title {title}" for title in project.called), *project.clinics):
+                demand(
+                    sender not in taken,
+                    f"projects: '{taken.get(sender)}' and '{name}' both claim {sender}; an instance belongs to one.",
+                )
+                taken[sender] = name
 
     def domain_of(self, source: str, clinic: str) -> str:
         """Return the identity domain: within one, the same Patient ID is the same patient."""
@@ -326,11 +305,12 @@ class Config:
 
     def is_manual(self, project: str, source: str) -> bool:
         """Whether nothing leaves until an operator opens the source: the source's word, the project's, the site's."""
-        peers = () if self.scp.peers == "any" else self.scp.peers
+        peers: tuple[Peer, ...] = () if self.scp.peers == "any" else self.scp.peers
         clinics = () if self.inbox is None else tuple(self.inbox.clinics.values())
-        for sender in (*peers, *clinics):
-            if sender.source == source and sender.release is not None:
-                return sender.release == "manual"
+        said = {peer.release for peer in peers if peer.source == source}
+        said |= {clinic.release for clinic in clinics if clinic.source == source}
+        if said - {None}:
+            return "manual" in said  # of two that share a source the careful one wins
         named = self.projects.get(project)
         if named is not None and named.release is not None:
             return named.release == "manual"
@@ -349,4 +329,4 @@ def _source_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", name)[:16]
 
 
-__all__ = ["Config", "ConfigError", "load"]
+__all__ = ["Auth", "ClientCertificate", "Config", "ConfigError", "Destination", "load"]

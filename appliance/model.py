@@ -11,7 +11,7 @@ UNLISTED = "unlisted"  # the source of whoever is not configured: raw AE titles 
 ONLY_PROJECT = "main"  # the project of a site that configures none
 
 _SOURCE = re.compile(r"[A-Za-z0-9_]{1,16}")
-_ID = re.compile(r"\d{8}T\d{9}Z-[A-Za-z0-9_]{1,16}-[a-z0-9]{6,12}")
+_ID = re.compile(r"[0-9]{8}T[0-9]{9}Z-[A-Za-z0-9_]{1,16}-[a-z0-9]{6,12}")
 _OUT = re.compile(r"[a-z2-7]{26,52}")
 
 

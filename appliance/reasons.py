@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 _RELEASE = "then 'appliance quarantine release ID'"
+_ACCEPT = "'appliance quarantine release ID --accept {}'"
 _DISCARD = "Or let it go: 'appliance quarantine discard ID'."
 
 
@@ -78,7 +79,8 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.MALFORMED: Advice(
         "The bytes contradict their transfer syntax or end early.",
-        f"Nothing was sent. Ask the sender to send the instance again; it is often a broken transfer or disk. {_DISCARD}",
+        "Nothing was sent. Ask the sender to send the instance again; it is often a broken transfer or disk. "
+        f"{_DISCARD}",
     ),
     Reason.MISSING_UID: Advice(
         "A UID that every instance must have (SOP Class, SOP Instance, Study or Series) is missing or no UID.",
@@ -86,7 +88,8 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.UID_MISMATCH: Advice(
         "The SOP Class or SOP Instance UID inside differs from what the sender announced.",
-        f"Nothing was sent. Have the sending system corrected, {_RELEASE} --accept uid-mismatch, or send again. {_DISCARD}",
+        "Nothing was sent. Have the sending system corrected and send again, or "
+        f"{_ACCEPT.format('uid-mismatch')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.TOO_LARGE_TO_READ: Advice(
@@ -112,18 +115,18 @@ WORDS: dict[Reason, Advice] = {
     Reason.BURNED_IN_RISK: Advice(
         "Images of this kind often show the patient's name in the pixels, and pixels are not cleaned yet.",
         "Nothing was sent. Look at the image; if no text identifies the patient: "
-        f"'appliance quarantine release ID --accept burned-in-risk'. {_DISCARD}",
+        f"{_ACCEPT.format('burned-in-risk')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.DOCUMENT: Advice(
         "An encapsulated document (PDF, CDA, STL) can name the patient anywhere and is not cleaned.",
-        f"Nothing was sent. If it is needed, read it, {_RELEASE} --accept document. {_DISCARD}",
+        f"Nothing was sent. If it is needed, read it, then {_ACCEPT.format('document')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.IDENTIFIER_LEFT: Advice(
         "An identifier of the patient still appears in the result.",
         "Nothing was sent. Add a rule that removes or replaces the named element, "
-        f"{_RELEASE}; if it is a false alarm: release --accept identifier-left. {_DISCARD}",
+        f"{_RELEASE}; if it is a false alarm: {_ACCEPT.format('identifier-left')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.RULE: Advice(
@@ -172,7 +175,7 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.DESTINATION_REFUSED: Advice(
         "The destination refused this instance for good, by name.",
-        f"It was not stored there. See the destination's own log for the failure code, {_RELEASE}. {_DISCARD}",
+        f"It was not stored there. See the log of the destination for the failure code, {_RELEASE}. {_DISCARD}",
     ),
     Reason.ALREADY_THERE_DIFFERENT: Advice(
         "The destination has an older version of this instance and keeps it (existing: kept).",
@@ -188,7 +191,8 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.READY_FILE_MISSING: Advice(
         "The outbox knows it, but its file is no longer in ready.",
-        f"It was not stored there. Check the disk of var/outside; to make it again from its original: {_RELEASE[5:]}. {_DISCARD}",
+        "It was not stored there. Check the disk of var/outside; to make it again from its original: "
+        f"{_RELEASE.removeprefix('then ')}. {_DISCARD}",
     ),
 }
 

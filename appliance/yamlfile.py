@@ -7,6 +7,8 @@ has a language of its own (the rules). Aliases, tags and duplicate keys are refu
 import dataclasses
 import difflib
 import ipaddress
+import math
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -19,6 +21,9 @@ import yaml
 from appliance.errors import ConfigError
 
 T = TypeVar("T")
+
+# Other spellings of numbers in YAML 1.1 surprise: 0123 is octal, 1:30 is 90. Such a scalar stays a text.
+_PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]*\.[0-9]+|[0-9]+\.[0-9]*|\.inf|\.nan)([eE][-+]?[0-9]+)?", re.I)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -60,6 +65,8 @@ def parse(text: str, file: Path) -> Node:
         ) from None
     except yaml.YAMLError:
         raise ConfigError("not valid YAML: it holds characters that YAML forbids.", file=file) from None
+    except RecursionError:
+        raise ConfigError("is nested too deeply to be meant.", file=file) from None
     if root is None:
         return Node({}, file, 1)
     return _tree(root, file, seen=set())
@@ -78,7 +85,16 @@ def parse_file(file: Path) -> Node:
 
 def read(cls: type[T], file: Path) -> T:
     """Return ``file`` bound to the dataclass ``cls``; relative paths in it are relative to the file's folder."""
-    return bind(cls, parse_file(file), name="")
+    return typing.cast(T, bind(cls, parse_file(file), name=""))
+
+
+def demand(ok: bool, problem: str) -> None:
+    """Raise ValueError with ``problem`` unless ``ok``: how a dataclass says, in ``__post_init__``, what it cannot be.
+
+    ``problem`` begins with the key that it is about, by which ``bind`` finds the line.
+    """
+    if not ok:
+        raise ValueError(problem)
 
 
 def kind(node: Node) -> str:
@@ -133,16 +149,15 @@ def _bind_dataclass(cls: type[Any], node: Node, name: str) -> Any:
             )
         values[key] = bind(hints[key], child, name=_join(name, key))
     for key, field in fields.items():
-        if (
-            key not in values
-            and field.default is dataclasses.MISSING
-            and field.default_factory is dataclasses.MISSING
-        ):
+        if key not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise node.wrong(f"'{_join(name, key)}' is missing and must be given.")
     try:
         return cls(**values)
     except ValueError as error:
-        raise node.wrong(f"{name or 'the file'}: {error}") from None
+        # A complaint of a dataclass begins with the key that it is about, if it is about one.
+        about = re.match(r"\w*", str(error))
+        line = node.key_lines.get(about[0] if about else "", node.line)
+        raise ConfigError(f"{name}: {error}" if name else str(error), file=node.file, line=line) from None
 
 
 def _bind_union(choices: tuple[Any, ...], node: Node, name: str) -> Any:
@@ -188,6 +203,8 @@ def _bind_list(hint: Any, node: Node, name: str) -> tuple[Any, ...]:
 
 def _bind_scalar(hint: Any, node: Node, name: str) -> Any:
     value = node.value
+    if hint is Path and isinstance(value, str) and value.startswith("~"):
+        raise node.wrong(f"'{name}' begins with ~, which means another folder for each service user. Write it out.")
     if hint is Path and isinstance(value, str) and value:
         return (node.file.parent / value).absolute()
     if hint in (ipaddress.IPv4Network, ipaddress.IPv6Network):
@@ -198,6 +215,8 @@ def _bind_scalar(hint: Any, node: Node, name: str) -> Any:
                 f"'{name}' must be an IP address or a network such as 10.1.2.0/24, with no host bits set."
             ) from None
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise node.wrong(f"'{name}' must be a finite number. Write a large one instead.")
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -248,6 +267,8 @@ def _scalar(node: yaml.Node, file: Path) -> Any:
     short = node.tag.rpartition(":")[2]
     text = str(node.value)
     if short in ("timestamp", "str"):
+        return text
+    if short in ("int", "float") and not _PLAIN_NUMBER.fullmatch(text):
         return text
     if short in ("null", "bool", "int", "float"):
         try:

@@ -1,0 +1,96 @@
+"""Where a site sends READY instances, as its configuration says it; ``config`` holds the rest."""
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from appliance.yamlfile import demand
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` may name a site, a project or a destination: a path part, a label, a pseudonym's prefix."""
+    return _NAME.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How a destination knows us. Secrets are files: the password, the token, the client secret."""
+
+    kind: Literal["none", "basic", "bearer", "oidc"] = "none"
+    user: str = ""
+    password_file: Path | None = None
+    token_file: Path | None = None
+    token_url: str = ""  # oidc: the token endpoint
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        needed = {
+            "none": (),
+            "basic": ("user", "password_file"),
+            "bearer": ("token_file",),
+            "oidc": ("token_url", "client_id", "client_secret_file"),
+        }[self.kind]
+        for name in needed:
+            demand(bool(getattr(self, name)), f"kind {self.kind} needs {name}.")
+        allowed = {"kind", *needed, *(("scope",) if self.kind == "oidc" else ())}
+        for field_ in fields(self):
+            # Credentials that would silently not be used are a mistake that costs a day.
+            demand(
+                field_.name in allowed or not getattr(self, field_.name),
+                f"{field_.name} means nothing with kind {self.kind}. Name the kind (basic, bearer, oidc) or remove it.",
+            )
+        demand(
+            not self.token_url or _is_web(self.token_url), "token_url must begin http:// or https:// and name a host."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate by which a destination's TLS front knows us."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where READY instances go: a DICOMweb root, or a folder."""
+
+    name: str
+    url: str = ""  # DICOMweb root, ends before /studies
+    folder: Path | None = None
+    existing: Literal["replaced", "kept"] = "kept"  # what it does with an instance that it has
+    auth: Auth = field(default_factory=Auth)
+    client_certificate: ClientCertificate | None = None
+    ca: Path | None = None  # PEM bundle; left out: the system's
+    timeout_s: float = 60.0  # connect and between bytes
+    connections: int = 4
+    batch_mb: int = 64  # per STOW-RS request, at most
+    batch_instances: int = 100
+
+    def __post_init__(self) -> None:
+        demand(is_name(self.name), "name must be lower-case letters, digits, '-' or '_'.")
+        demand(bool(self.url) != (self.folder is not None), "give either url or folder.")
+        if self.url:
+            parts = urlsplit(self.url)
+            demand(_is_web(self.url), "url must begin http:// or https:// and name a host.")
+            demand(not parts.username and not parts.password, "url must not hold a user or password; use auth.")
+            demand(not parts.query and not parts.fragment, "url must end with the DICOMweb root.")
+            demand(not parts.path.rstrip("/").endswith("/studies"), "url must end before /studies.")
+            object.__setattr__(self, "url", self.url.rstrip("/"))
+        demand(self.timeout_s > 0, "timeout_s must be more than 0.")
+        demand(1 <= self.connections <= 32, "connections must be 1 to 32.")
+        demand(1 <= self.batch_mb <= 1024, "batch_mb must be 1 to 1024.")
+        demand(1 <= self.batch_instances <= 1000, "batch_instances must be 1 to 1000.")
+
+
+def _is_web(url: str) -> bool:
+    """Whether this is an http(s) URL; a port that cannot be raises ValueError with the reason."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

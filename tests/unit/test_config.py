@@ -1,0 +1,211 @@
+from pathlib import Path
+
+import pytest
+
+from appliance import config
+from appliance.errors import ConfigError
+
+MINIMAL = """\
+site: st-elsewhere
+state: ./var
+destinations:
+  - name: research
+    folder: ./outbox
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Load a configuration made of MINIMAL and some lines more."""
+
+    def load(more="", *, base=MINIMAL):
+        file = tmp_path / "site.yaml"
+        file.write_text(base + more)
+        return config.load(file)
+
+    return load
+
+
+def complaint(written, more, **base):
+    with pytest.raises(ConfigError) as caught:
+        written(more, **base)
+    return str(caught.value).partition("site.yaml ")[2]
+
+
+def test_paths_are_relative_to_the_file_and_defaults_are_in_the_types(written, tmp_path):
+    found = written()
+
+    assert found.state == tmp_path / "var"
+    assert found.destinations[0].folder == tmp_path / "outbox"
+    assert (found.scp.port, found.retention.originals_days, found.spool.reserve_bytes) == (11112, 7, 2 * 1024**3)
+    assert found.inbox is None
+    assert found.file == tmp_path / "site.yaml"
+
+
+def test_the_shape_that_the_architecture_promises_loads(written):
+    found = written(
+        """\
+mapping: {key_file: ./secrets/pseudonym.key}
+scp:
+  ae_title: EDGE
+  host: 0.0.0.0
+  port: 11112
+  peers:
+    - {ae_title: CT1, address: 10.1.2.3, source: CT1}
+    - {ae_title: MR-2, address: 10.1.3.0/24}
+  tls: {port: 2762, certificate: c.pem, key: k.pem, client_ca: ca.pem}
+inbox:
+  path: ./inbox
+  quiet_s: 60
+  clinics: {clinic-a: {source: clinic_a, release: manual}}
+spool: {reserve_gb: 2}
+retention: {originals_days: 7, discarded_days: 7, rows_days: 365}
+watch: {host: 127.0.0.1, port: 9112}
+"""
+    )
+
+    assert [peer.source for peer in found.scp.peers] == ["CT1", "MR_2"]
+    assert found.sources == {"unlisted", "CT1", "MR_2", "clinic_a"}
+    assert found.is_manual("main", "clinic_a")
+    assert not found.is_manual("main", "CT1")
+    assert found.domain_of("CT1", "") == found.domain_of("MR_2", "") == "site"
+    assert found.domain_of("clinic_a", "clinic_a") != "site"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("scpp: {}\n", "line 6: 'scpp' is not a known setting. Did you mean 'scp'?"),
+        ("scp:\n  ae_title: EDGE\n  prot: 104\n", "line 8: 'scp.prot' is not a known setting. Did you mean 'port'?"),
+        ("scp:\n  ae_title: EDGE\n  port: 99999\n", "line 8: scp: port must be 0 to 65535."),
+        ("scp:\n  port: eleven\n", "line 7: 'scp.port' must be a whole number, not a text."),
+        ("scp:\n  port: 011112\n", "line 7: 'scp.port' must be a whole number, not a text."),
+        ("scp:\n  idle_s: .inf\n", "line 7: 'scp.idle_s' must be a finite number."),
+        ("scp:\n  peers: all\n", "line 7: 'scp.peers' must be a list, or the word 'any'."),
+        (
+            "scp:\n  peers:\n    - {ae_title: 17}\n",
+            "line 8: 'scp.peers[0].ae_title' must be a text; write it in quotes.",
+        ),
+        ("scp:\n  peers:\n    - {ae_title: ' CT'}\n", "line 8: scp.peers[0]: ae_title must be 1 to 16 characters"),
+        (
+            "scp:\n  peers:\n    - {ae_title: CT, address: 10.1.2.3/24}\n",
+            "line 8: 'scp.peers[0].address' must be an IP address or a network such as 10.1.2.0/24",
+        ),
+        (
+            "scp:\n  peers:\n    - {ae_title: A, source: unlisted}\n",
+            "line 8: scp.peers[0]: source must not be 'unlisted'",
+        ),
+        ("scp:\n  tls: {port: 11112, certificate: c, key: k}\n", "line 7: scp: port must differ from tls.port"),
+        ("inbox: ./inbox\n", "line 6: a mapping (key: value) is needed here, not a text."),
+        ("inbox: {quiet_s: 5}\n", "line 6: 'inbox.path' is missing and must be given."),
+        ("inbox: {path: ~/inbox}\n", "line 6: 'inbox.path' begins with ~"),
+        ("inbox: {path: i, clinics: {_a: {}}}\n", "line 6: inbox: clinics are plain folder names"),
+        ("inbox: {path: i, clinics: {a/b: {}}}\n", "line 6: inbox: clinics are plain folder names"),
+        ("retention:\n  rows_days: -1\n", "line 7: retention: rows_days must be at least 0."),
+        ("watch: {port: 70000}\n", "line 6: watch: port must be 0 to 65535."),
+        ("release: maybe\n", "line 6: 'release' must be one of: automatic, manual."),
+        ("site: again\n", "line 6: 'site' stands here twice (first on line 1). Keep one."),
+        ("scp: &a {}\ninbox: *a\n", "line 6: aliases (*name) are not supported here"),
+        (
+            "projects: {p: {destinations: [nowhere]}}\n",
+            "line 6: projects: 'p' names the unknown destination 'nowhere'.",
+        ),
+        ("projects: {p: {clinics: [nowhere]}}\n", "line 6: projects: 'p' names the unknown clinic 'nowhere'."),
+        ("projects: {p: {called: [A]}, q: {called: [A]}}\n", "projects: 'p' and 'q' both claim AE title A"),
+        ("identity: {domains: {d: [X9]}}\n", "identity.domains.d names 'X9', the source of no peer or clinic."),
+    ],
+)
+def test_a_wrong_setting_is_told_with_file_line_and_what_to_write(written, more, says):
+    told = complaint(written, more)
+
+    assert told.startswith((says, f"line 6: {says}"))
+
+
+@pytest.mark.parametrize(
+    ("destination", "says"),
+    [
+        ("{name: a}", "give either url or folder."),
+        ("{name: a, url: 'https://x/dicom-web', folder: ./o}", "give either url or folder."),
+        ("{name: a, url: 'ftp://x'}", "url must begin http:// or https://"),
+        ("{name: a, url: 'https://x:99999/'}", "Port out of range"),
+        ("{name: a, url: 'https://user:pw@x/'}", "url must not hold a user or password; use auth."),
+        ("{name: a, url: 'https://x/dicom-web/studies/'}", "url must end before /studies."),
+        ("{name: a, url: 'https://x', auth: {kind: basic, user: u}}", "kind basic needs password_file."),
+        ("{name: a, url: 'https://x', auth: {user: u, password_file: p}}", "user means nothing with kind none."),
+        (
+            "{name: a, url: 'https://x', auth: {kind: bearer, token: s3cret}}",
+            "'destinations[0].auth.token' is not a known",
+        ),
+        ("{name: a, url: 'https://x', existing: maybe}", "'destinations[0].existing' must be one of: replaced, kept."),
+        ("{name: A B, folder: ./o}", "name must be lower-case letters"),
+    ],
+)
+def test_a_destination_that_cannot_work_is_told(written, destination, says):
+    told = complaint(written, "", base=f"site: s\nstate: ./var\ndestinations: [{destination}]\n")
+
+    assert says in told
+    assert told.startswith("line 3: ")
+    assert "pw" not in told
+    assert "s3cret" not in told
+
+
+def test_the_url_loses_its_last_slash_so_that_paths_can_follow(written):
+    found = written(base="site: s\nstate: v\ndestinations: [{name: a, url: 'https://x/dicom-web/'}]\n")
+
+    assert found.destinations[0].url == "https://x/dicom-web"
+
+
+def test_two_clinics_whose_names_become_one_source_are_refused_because_their_patients_would_be_joined(written):
+    assert "would both be called 'clinic_a'" in complaint(
+        written, "inbox: {path: i, clinics: {clinic-a: {}, clinic_a: {}}}\n"
+    )
+
+
+def test_two_clinics_may_share_a_source_when_the_site_says_so(written):
+    found = written("inbox: {path: i, clinics: {a1: {source: A}, a2: {source: A}}}\n")
+
+    assert {clinic.source for clinic in found.inbox.clinics.values()} == {"A"}
+
+
+def test_of_two_senders_that_share_a_source_the_careful_one_wins(written):
+    found = written(
+        "scp:\n  peers:\n    - {ae_title: CT1, source: CT, release: automatic}\n"
+        "    - {ae_title: CT2, source: CT, release: manual}\n"
+    )
+
+    assert found.is_manual("main", "CT")
+
+
+def test_a_source_s_word_on_release_goes_before_the_project_s_and_the_site_s(written):
+    found = written(
+        "release: manual\nscp:\n  peers:\n    - {ae_title: CT1, release: automatic}\n    - {ae_title: CT2}\n"
+        "projects: {p: {called: [P], release: automatic}}\n"
+    )
+
+    assert not found.is_manual("main", "CT1")
+    assert found.is_manual("main", "CT2")
+    assert not found.is_manual("p", "CT2")
+    assert found.is_manual("p", "CT1") is False
+
+
+def test_a_project_is_found_by_called_ae_title_or_clinic_folder(written):
+    found = written("inbox: {path: i, clinics: {north: {}}}\nprojects: {p: {called: [P]}, q: {clinics: [north]}}\n")
+
+    assert found.project_of(called_ae="P") == "p"
+    assert found.project_of(clinic="north") == "q"
+    assert found.project_of(called_ae="OTHER") == "main"
+    assert found.project_of() == "main"
+
+
+def test_identity_domains_join_the_sources_that_share_patient_ids(written):
+    found = written(
+        "inbox: {path: i, clinics: {north: {}, south: {}, west: {}}}\nidentity: {domains: {city: [north, south]}}\n"
+    )
+
+    assert found.domain_of("north", "north") == found.domain_of("south", "south") == "city"
+    assert found.domain_of("west", "west") not in ("city", "site")
+
+
+def test_a_missing_file_is_told_in_words(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read: No such file or directory\."):
+        config.load(Path(tmp_path / "nowhere.yaml"))
