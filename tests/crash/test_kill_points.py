@@ -1,0 +1,50 @@
+"""kill -9 at each durable step of each service; then the service is started again, as its supervisor would."""
+
+import threading
+import time
+
+import pytest
+
+from tests.crash.house import House
+from tests.crash.killing import KillPoint
+from tests.peers.fake_cloud import FakeCloud
+
+REACHED = {
+    "receive": {"fsync a file": 2, "rename": 2, "fsync a folder": 2, "commit rows": 2, "answer the modality": 3},
+    "inbox": {"fsync a file": 2, "rename": 2, "fsync a folder": 2, "commit rows": 3},
+    "deidentify": {"commit the mapping": 2, "rename": 2, "fsync a folder": 2, "commit rows": 5},
+    "forward": {"commit rows": 5, "unlink": 2, "make a delivery": 2},
+}
+POINTS = [
+    (role, KillPoint(step, when, number))
+    for role, steps in REACHED.items()
+    for step, numbers in steps.items()
+    for number in range(1, numbers + 1)
+    for when in ("before", "after")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("role", "point"), POINTS, ids=[f"{role} {point}" for role, point in POINTS])
+def test_nothing_is_lost_or_doubled_by_a_kill(role, point, tmp_path):
+    with FakeCloud() as cloud, House(tmp_path, cloud) as house:
+        house.start_all(**{role: point})
+        sender = threading.Thread(target=house.send, args=([house.another() for _ in range(4)],))
+        sender.start()
+        house.drop([house.another() for _ in range(2)])
+
+        assert _ended(house, role), f"the kill point was not reached\n{house.log(role)}"
+        house.start(role)
+        sender.join()
+        house.wait_until_quiet()
+
+        house.check()
+
+
+def _ended(house: House, role: str) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if house.has_ended(role):
+            return True
+        time.sleep(0.01)
+    return False
