@@ -8,7 +8,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from appliance.dicom.element import Bulk, DataSet, Tag, tag_text
@@ -101,7 +101,7 @@ def write(meta: FileMeta, dataset: DataSet, transfer_syntax: str, source: Binary
     syntax = syntax_of(transfer_syntax)
     encoding = encoding_of(implicit=syntax.implicit, little_endian=syntax.little_endian)
     pieces = pieces_of(dataset, encoding)
-    target.write(meta.encode())
+    target.write(replace(meta, transfer_syntax=transfer_syntax).encode())  # what is true, whatever it said
     told = hashlib.sha256()
 
     def put(data: bytes | memoryview) -> None:

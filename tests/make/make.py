@@ -11,6 +11,7 @@ UIDs follow from ``seed``: the same call makes the same instance. Any attribute 
 
 import struct
 import zlib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -258,14 +259,13 @@ def file(
 
 def data_set(data: Dataset, syntax: str = EXPLICIT) -> bytes:
     """The bytes of the Data Set alone, as a C-STORE carries them."""
-    copy = Dataset()
-    copy.update(data)
+    data = deepcopy(data)  # what follows changes elements in place
     native = syntax in (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN)
     if not native and "PixelData" in data and not data["PixelData"].is_undefined_length:
-        fragmented(copy)
+        fragmented(data)
     target = DicomBytesIO()
     target.is_implicit_VR, target.is_little_endian = syntax == IMPLICIT, syntax != BIG_ENDIAN
-    write_dataset(target, copy)
+    write_dataset(target, data)
     body = target.getvalue()
     if syntax == DEFLATED:
         stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
