@@ -113,7 +113,7 @@ class Database:
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
-            if _is_damage(error):
+            if is_damage(error):
                 return [str(error)]
             raise
         return [text for (text,) in rows if text != "ok"]
@@ -178,7 +178,7 @@ class Database:
             self._make_schema(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
-            if _is_damage(error):
+            if is_damage(error):
                 raise Damaged(str(error)) from error
             raise
         except BaseException:
@@ -204,8 +204,8 @@ class Database:
     def _compare(self, connection: sqlite3.Connection, found: int) -> None:
         if found > self._version:
             raise CannotStart(
-                f"{self.path.name} was written by a newer version of the appliance (schema {found}). Nothing was changed"
-                " and nothing is lost. Install that version again."
+                f"{self.path.name} was written by a newer version of the appliance (schema {found}). Nothing was"
+                " changed and nothing is lost. Install that version again."
             )
         if _objects(connection) != _objects(_in_memory(self._schema)):
             raise Damaged("a table, index or trigger is not ours")
@@ -286,7 +286,8 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether SQLite says that the file is broken, or none of its own."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
 
 

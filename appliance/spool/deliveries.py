@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from appliance.lifecycle import Event, State, after
 from appliance.model import Parcel, Ready
@@ -20,7 +21,10 @@ from appliance.spool.outbox_schema import SCHEMA, VERSION
 from appliance.spool.outbox_view import OutboxView
 
 LONGEST_DETAIL = 2000  # characters of a detail that are kept
-_PARCEL = "i.seq, i.out, i.sop_class, i.sop_instance, i.study, i.series, i.transfer_syntax, i.digest, i.size, d.attempts"
+_PARCEL = (
+    "i.seq, i.out, i.sop_class, i.sop_instance, i.study, i.series, i.transfer_syntax, i.digest, i.size, i.source,"
+    " d.attempts"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,14 @@ class Deliveries(OutboxView):
         """Insert rows of what was delivered or refused before the outbox was lost; what has a row is left alone."""
         with self.database.writing(durably=True) as connection:
             connection.executemany(
-                "INSERT INTO instance (out, round, state, sop_class, sop_instance, study, series, transfer_syntax, digest,"
-                " size, source, project, rules_digest, admitted, settled_at, reason, detail)"
+                "INSERT INTO instance (out, round, state, sop_class, sop_instance, study, series, transfer_syntax,"
+                " digest, size, source, project, rules_digest, admitted, settled_at, reason, detail)"
                 " VALUES (?, ?, ?, ?, ?, ?, '', '', '', 0, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (out) DO NOTHING",
                 [
-                    (row.out, row.round, row.state, row.sop_class, row.sop_instance, row.study, row.source, row.project)
-                    + (row.rules_digest, row.at, row.at, row.reason, row.detail)
+                    (
+                        *(row.out, row.round, row.state, row.sop_class, row.sop_instance, row.study, row.source),
+                        *(row.project, row.rules_digest, row.at, row.at, row.reason, row.detail),
+                    )
                     for row in remembered
                 ],
             )
@@ -104,7 +110,8 @@ class Deliveries(OutboxView):
             if study is None:
                 return []
             rows = connection.execute(
-                f"SELECT {_PARCEL} FROM delivery d INDEXED BY due_of_study JOIN instance i USING (seq)"
+                f"SELECT {_PARCEL} FROM delivery d INDEXED BY due_of_study"  # noqa: S608 - our columns
+                " JOIN instance i USING (seq)"
                 " WHERE d.state = 'WAITING' AND d.blocked = 0 AND d.destination = :destination AND d.study = :study"
                 " AND (d.not_before <= :now OR d.not_before > :beyond)"
                 " AND d.out NOT IN (SELECT value FROM json_each(:busy)) ORDER BY d.seq LIMIT :limit",
@@ -112,8 +119,8 @@ class Deliveries(OutboxView):
             ).fetchall()
             parcels: list[Parcel] = []
             room = max_bytes
-            for *facts, attempts in rows:
-                parcel = Parcel(*facts, file=self._layout.ready(facts[1]), attempts=attempts + 1)
+            for row in rows:
+                parcel = self._parcel(row)
                 room -= parcel.size
                 if parcels and room < 0:
                     break
@@ -124,11 +131,19 @@ class Deliveries(OutboxView):
             )
         return parcels
 
+    def _parcel(self, row: tuple[Any, ...]) -> Parcel:
+        seq, out, sop_class, sop_instance, study, series, syntax, digest, size, source, attempts = row
+        file = self._layout.ready(out)
+        return Parcel(
+            *(seq, out, sop_class, sop_instance, study, series, syntax, digest, size, file, attempts + 1, source)
+        )
+
     def later(self, parcels: Iterable[Parcel], destination: str, not_before: float, detail: str) -> None:
         """Let these deliveries wait until ``not_before``."""
         with self.database.writing(durably=False) as connection:
             connection.executemany(
-                "UPDATE delivery SET not_before = ?, detail = ? WHERE seq = ? AND destination = ? AND state = 'WAITING'",
+                "UPDATE delivery SET not_before = ?, detail = ?"
+                " WHERE seq = ? AND destination = ? AND state = 'WAITING'",
                 [(not_before, detail[:LONGEST_DETAIL], parcel.seq, destination) for parcel in parcels],
             )
 
@@ -178,12 +193,18 @@ class Deliveries(OutboxView):
                 (_next_number(connection), at, *row),
             )
 
-    def withdrawn(self, outs: Iterable[str]) -> None:
-        """REJECTED ones that an operator discarded are counted no more."""
+    def withdrawn(self, outs: Iterable[str]) -> list[tuple[str, str]]:
+        """REJECTED ones that an operator discarded are counted no more; return (outside name, reason) of those."""
         with self.database.writing(durably=True) as connection:
-            connection.executemany(
-                "UPDATE instance SET state = 'SUPERSEDED' WHERE out = ? AND state = 'REJECTED'", [(out,) for out in outs]
-            )
+            return [
+                row
+                for out in outs
+                for row in connection.execute(
+                    "UPDATE instance SET state = 'SUPERSEDED' WHERE out = ? AND state = 'REJECTED'"
+                    " RETURNING out, reason",
+                    (out,),
+                ).fetchall()
+            ]
 
     # --- sources --------------------------------------------------------------------------------------------------
 
@@ -202,9 +223,9 @@ class Deliveries(OutboxView):
         with self.database.writing(durably=True) as connection:
             return connection.execute(
                 "UPDATE delivery SET state = 'WAITING' WHERE (seq, destination) IN ("
-                "SELECT seq, destination FROM delivery WHERE state = 'GATED' AND source = :source AND project = :project"
-                " AND EXISTS (SELECT 1 FROM opened WHERE source = :source AND project = :project)"
-                " ORDER BY seq LIMIT :limit)",
+                "SELECT seq, destination FROM delivery WHERE state = 'GATED' AND source = :source"
+                " AND project = :project AND EXISTS"
+                " (SELECT 1 FROM opened WHERE source = :source AND project = :project) ORDER BY seq LIMIT :limit)",
                 {"source": source, "project": project, "limit": limit},
             ).rowcount
 
@@ -227,16 +248,21 @@ def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
     """Insert an instance with its deliveries; False if it has a row already."""
     if not ready.destinations:
         raise ValueError("an instance without a destination would wait for ever")  # our bug: the config has one
-    forgotten = connection.execute("SELECT seq FROM instance WHERE out = ? AND state = 'LOST'", (ready.out,)).fetchone()
+    # Whoever brings it again knows nothing of its end (its journal was rebuilt, or it was told that the file is lost).
+    forgotten = connection.execute(
+        "SELECT seq FROM instance WHERE out = ? AND state IN ('LOST', 'SUPERSEDED')", (ready.out,)
+    ).fetchone()
     if forgotten is not None:
         connection.execute("DELETE FROM delivery WHERE seq = ?", forgotten)
         connection.execute("DELETE FROM instance WHERE seq = ?", forgotten)
     cursor = connection.execute(
-        "INSERT INTO instance (out, round, state, sop_class, sop_instance, study, series, transfer_syntax, digest, size,"
-        " source, project, rules_digest, admitted) VALUES (?, ?, 'READY', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO instance (out, round, state, sop_class, sop_instance, study, series, transfer_syntax, digest,"
+        " size, source, project, rules_digest, admitted) VALUES (?, ?, 'READY', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (out) DO NOTHING",
-        (ready.out, ready.round, ready.sop_class, ready.sop_instance, ready.study, ready.series, ready.transfer_syntax)
-        + (ready.digest, ready.size, ready.source, ready.project, ready.rules_digest, at),
+        (
+            *(ready.out, ready.round, ready.sop_class, ready.sop_instance, ready.study, ready.series),
+            *(ready.transfer_syntax, ready.digest, ready.size, ready.source, ready.project, ready.rules_digest, at),
+        ),
     )
     if not cursor.rowcount:
         return False
@@ -244,13 +270,11 @@ def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
         "SELECT 1 FROM opened WHERE source = ? AND project = ?", (ready.source, ready.project)
     ).fetchone()
     state = "GATED" if ready.gated and not is_open else "WAITING"
+    facts = (ready.sop_instance, ready.study, ready.out, ready.source, ready.project)
     connection.executemany(
         "INSERT INTO delivery (seq, destination, state, sop_instance, study, out, source, project)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (cursor.lastrowid, destination, state, ready.sop_instance, ready.study, ready.out, ready.source, ready.project)
-            for destination in dict.fromkeys(ready.destinations)
-        ],
+        [(cursor.lastrowid, destination, state, *facts) for destination in dict.fromkeys(ready.destinations)],
     )
     return True
 
@@ -267,7 +291,7 @@ def _supersede(connection: sqlite3.Connection, ready: Ready) -> list[Ended]:
 def _next_study(connection: sqlite3.Connection, asked: dict[str, object]) -> str | None:
     for due in ("not_before <= :now", "not_before > :beyond"):
         row = connection.execute(
-            "SELECT study FROM delivery INDEXED BY due WHERE state = 'WAITING' AND blocked = 0"
+            "SELECT study FROM delivery INDEXED BY due WHERE state = 'WAITING' AND blocked = 0"  # noqa: S608 - our words
             f" AND destination = :destination AND {due} AND out NOT IN (SELECT value FROM json_each(:busy))"
             " ORDER BY not_before, seq LIMIT 1",
             asked,

@@ -119,7 +119,9 @@ def open_regular(path: Path) -> BinaryIO:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket or device without a driver
-            raise Unsafe(f"{path.parent} holds a link or special file where an image should be; not followed.") from error
+            raise Unsafe(
+                f"{path.parent} holds a link or special file where an image should be; not followed."
+            ) from error
         raise
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
@@ -188,11 +190,11 @@ class LockedFolder:
 def sweep(root: Path) -> int:
     """Remove the folders in ``root`` that no process holds locked; return how many were removed."""
     swept = 0
-    for name in sorted(os.listdir(root)):
-        lock = _try_lock(root / name)
+    for folder in sorted(root.iterdir()):
+        lock = _try_lock(folder)
         if lock is None:
             continue
-        shutil.rmtree(root / name, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
         swept += 1
     return swept
@@ -204,7 +206,7 @@ def _locked(root: Path, role: str) -> tuple[Path, int]:
         folder.mkdir(mode=0o770)
         folder.chmod(FOLDER_MODE)
         lock = _try_lock(folder)
-        # A sweeper may have been between mkdir and lock: then the name is gone, or it holds the lock and will remove it.
+        # A sweeper may have come between mkdir and lock: then the name is gone, or it holds the lock and removes it.
         if lock is not None:
             if folder.is_dir():
                 return folder, lock
@@ -247,8 +249,8 @@ class Receiving(LockedFolder):
         """Begin a file. Raises SpoolFull when less than the reserve is free, so that the sender may retry."""
         if not self.has_room:
             raise SpoolFull(
-                f"Less than spool.reserve_gb is free on the file system of {self.folder.parent.parent}. Senders are told"
-                " to retry later; nothing that was acknowledged is lost. Free space, or lower the reserve."
+                f"Less than spool.reserve_gb is free on the file system of {self.folder.parent.parent}. Senders are"
+                " told to retry later; nothing that was acknowledged is lost. Free space, or lower the reserve."
             )
         path = self.folder / f"{next(self._numbers)}.part"
         with full_is_told(path):

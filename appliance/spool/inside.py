@@ -14,6 +14,7 @@ from appliance.errors import IllegalMove, RequestRefused
 from appliance.lifecycle import Event, State
 from appliance.model import Arrival, Instance
 from appliance.reasons import Reason, note
+from appliance.spool.custody import Custody
 from appliance.spool.files import Receiving, make_folder, put_durably, rename_durably, unlink
 from appliance.spool.journal import Journal, Passed
 from appliance.spool.journal_view import InsideCount, Trace
@@ -37,11 +38,14 @@ class Spool:
         self.layout = Inside(root)
         self.layout.make()
         self.journal = Journal(self.layout.database)
+        self.settings = self.journal.settings
+        self.custody = Custody(self.journal.database)
         self._reserve = reserve_bytes
         self._clock = clock
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal; an owner says that it ended cleanly."""
+        self.custody.end()
         self.journal.close()
 
     # --- coming in ------------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ class Spool:
         self.journal.withhold(instance, Event.HELD_BACK, reason.value, detail, digest, self._clock())
 
     def quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "") -> None:
-        """RECEIVED -> QUARANTINED: row first, then the file into quarantine/<reason>/ with a note. Raises IllegalMove."""
+        """RECEIVED -> QUARANTINED: row first, then the file into quarantine/<reason>/, with a note."""
         self.journal.withhold(instance, Event.REFUSED, reason.value, detail, digest, self._clock())
         self.put_in_quarantine(instance.id, reason, detail)
 
@@ -201,6 +205,10 @@ class Spool:
         """Remember that the outside let go of these rejected files (``Outbox.withdraw``)."""
         self.journal.withdrawn(outs)
 
+    def requeue(self, outs: Sequence[str]) -> None:
+        """PASSED -> RECEIVED in the same round: the outside lost these before anybody named them."""
+        self.journal.requeue(outs, self._clock())
+
     # --- purging --------------------------------------------------------------------------------------------------
 
     def purgeable_originals(self, before: float, limit: int) -> list[str]:
@@ -255,14 +263,6 @@ class Spool:
     def item_counts(self, item: int) -> dict[tuple[State, str], int]:
         """Return for an inbox item how many of its instances are in which visible state for which reason."""
         return self.journal.item_counts(item)
-
-    def setting(self, key: str, default: str = "") -> str:
-        """Return a small value that ``set_setting`` remembered."""
-        return self.journal.setting(key, default)
-
-    def set_setting(self, key: str, value: str) -> None:
-        """Remember a small value, durably."""
-        self.journal.put(key, value)
 
 
 def _cannot(done: str, instance: Instance, outside: str) -> str:

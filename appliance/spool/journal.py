@@ -19,6 +19,7 @@ from appliance.spool.backoff import LONGEST_S
 from appliance.spool.database import Database
 from appliance.spool.journal_schema import SCHEMA, VERSION
 from appliance.spool.journal_view import COLUMNS, JournalView, instance_of
+from appliance.spool.settings import put
 from appliance.spool.settled import Settled
 
 LONGEST_DETAIL = 2000  # characters of a detail that are kept
@@ -69,7 +70,7 @@ class Journal(JournalView):
         with self.database.writing(durably=False) as connection:
             rows = connection.execute(
                 # Both halves walk the partial index ``due`` from an end and stop at the limit.
-                f"SELECT * FROM (SELECT {COLUMNS} FROM instance INDEXED BY due"
+                f"SELECT * FROM (SELECT {COLUMNS} FROM instance INDEXED BY due"  # noqa: S608 - our columns
                 " WHERE state = 'RECEIVED' AND blocked = 0 AND not_before <= :now"
                 " AND id NOT IN (SELECT value FROM json_each(:busy)) ORDER BY not_before, id LIMIT :limit)"
                 f" UNION ALL SELECT * FROM (SELECT {COLUMNS} FROM instance INDEXED BY due"
@@ -105,8 +106,7 @@ class Journal(JournalView):
                 connection.execute(
                     "UPDATE instance SET state = ?, reason = ?, detail = ?, moved = ?,"
                     " digest = CASE WHEN ? = '' THEN digest ELSE ? END WHERE id = ? AND round = ? AND state = ?",
-                    (state, reason, detail[:LONGEST_DETAIL], at, digest, digest)
-                    + (instance.id, instance.round, instance.state),
+                    (state, reason, detail[:LONGEST_DETAIL], at, digest, digest, *_as_claimed(instance)),
                 ),
                 instance,
             )
@@ -122,8 +122,10 @@ class Journal(JournalView):
                     "UPDATE instance SET state = 'PASSED', out = ?, outside = '', reason = '', detail = '', moved = ?,"
                     " new_sop_instance = ?, new_study = ?, digest = CASE WHEN ? = '' THEN digest ELSE ? END,"
                     " rules_digest = ? WHERE id = ? AND round = ? AND state = 'RECEIVED'",
-                    (each.out, at, each.sop_instance, each.study, each.digest, each.digest, each.rules_digest)
-                    + (instance.id, instance.round),
+                    (
+                        *(each.out, at, each.sop_instance, each.study, each.digest, each.digest, each.rules_digest),
+                        *(instance.id, instance.round),
+                    ),
                 ).rowcount
                 if not done:
                     lost.append(each)
@@ -142,7 +144,7 @@ class Journal(JournalView):
                 connection.execute(
                     "UPDATE instance SET state = ?, round = round + 1, attempts = 0, not_before = 0, reason = '',"
                     " detail = '', accepted = ?, moved = ? WHERE id = ? AND round = ? AND state = ? AND purged = 0",
-                    (state, accepted, at, instance.id, instance.round, instance.state),
+                    (state, accepted, at, *_as_claimed(instance)),
                 ),
                 instance,
             )
@@ -156,7 +158,7 @@ class Journal(JournalView):
                 connection.execute(
                     "UPDATE instance SET state = ?, reason = ?, detail = '', moved = ?"
                     " WHERE id = ? AND round = ? AND state = ?",
-                    (state, reason, at, instance.id, instance.round, instance.state),
+                    (state, reason, at, *_as_claimed(instance)),
                 ),
                 instance,
             )
@@ -190,7 +192,9 @@ class Journal(JournalView):
             )
 
     def _take_ahead(self, connection: sqlite3.Connection, out: str) -> None:
-        row = connection.execute("DELETE FROM ahead WHERE out = ? RETURNING outside, reason, detail, at", (out,)).fetchone()
+        row = connection.execute(
+            "DELETE FROM ahead WHERE out = ? RETURNING outside, reason, detail, at", (out,)
+        ).fetchone()
         if row is not None:
             _settle(connection, Settled(0, out, *row))
 
@@ -216,12 +220,7 @@ class Journal(JournalView):
             connection.execute("DELETE FROM ahead WHERE at < ?", (before,))
         return len(ids)
 
-    # --- settings -------------------------------------------------------------------------------------------------
-
-    def put(self, key: str, value: str) -> None:
-        """Remember a small value."""
-        with self.database.writing(durably=True) as connection:
-            put(connection, key, value)
+    # --- inbox items --------------------------------------------------------------------------------------------------
 
     def next_item(self) -> int:
         """Return a number for an inbox item that no item had, also after the journal was rebuilt from files."""
@@ -232,11 +231,6 @@ class Journal(JournalView):
             ).fetchone()
             put(connection, "item", str(used + 1))
         return int(used) + 1
-
-
-def put(connection: sqlite3.Connection, key: str, value: str) -> None:
-    """Remember a small value, within a transaction."""
-    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
 
 
 def requeue(connection: sqlite3.Connection, outs: Sequence[str], at: float) -> None:
@@ -294,12 +288,17 @@ def _tell(
     detail: str = "",
     out: str = "",
     by: str = "",
-    round: int = 0,  # noqa: A002 - the word of the lifecycle
+    round: int = 0,
 ) -> None:
     connection.execute(
         "INSERT INTO move (id, round, at, event, state, reason, detail, out, by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (instance.id, round or instance.round, at, event, state, reason, detail[:LONGEST_DETAIL], out, by),
     )
+
+
+def _as_claimed(instance: Instance) -> tuple[str, int, State]:
+    """What a compare-and-set compares."""
+    return instance.id, instance.round, instance.state
 
 
 def _same(cursor: sqlite3.Cursor, instance: Instance) -> None:

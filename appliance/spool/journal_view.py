@@ -11,11 +11,13 @@ from appliance.lifecycle import State
 from appliance.model import Instance, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
 from appliance.spool.database import Database
+from appliance.spool.settings import Settings
 
 COLUMNS = (
     "id, round, state, source, project, calling_ae, called_ae, peer, clinic, item, received, sop_class, sop_instance,"
     " transfer_syntax, size, attempts, accepted, reason, detail, out, digest, rules_digest"
 )
+_TRACED = f"{COLUMNS}, outside, new_sop_instance, new_study, not_before, moved, purged"
 MOST = 1000  # instances that a trace returns at most
 
 
@@ -53,8 +55,8 @@ class Move:
 class Trace:
     """All that the journal knows of an instance.
 
-    outside       of a PASSED one: "" while the outside has it waiting (or has not been followed yet), FORWARDED, REJECTED
-    sop_instance  the pseudonymous one, "" until it passed
+    outside       of a PASSED one: FORWARDED, REJECTED, or "" while it waits outside or was not followed yet
+    sop_instance  the pseudonymous one, "" until it passed; so is study
     not_before    POSIX seconds: deferred until then; 0 if not
     moved         when state or outside changed last
     purged        the original was removed after its time
@@ -63,6 +65,7 @@ class Trace:
     instance: Instance
     outside: str
     sop_instance: str
+    study: str
     not_before: float
     moved: float
     purged: bool
@@ -74,6 +77,7 @@ class JournalView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.settings = Settings(database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -99,7 +103,8 @@ class JournalView:
         """Return the instance, what the outside said of it, and whether its original was purged."""
         with self.database.reading() as connection:
             row = connection.execute(
-                f"SELECT {COLUMNS}, outside, purged FROM instance WHERE id = ?", (spool_id,)
+                f"SELECT {COLUMNS}, outside, purged FROM instance WHERE id = ?",  # noqa: S608 - our columns
+                (spool_id,),
             ).fetchone()
         return None if row is None else (instance_of(row[:-2]), str(row[-2]), bool(row[-1]))
 
@@ -130,7 +135,7 @@ class JournalView:
             )
         with self.database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {COLUMNS}, outside, new_sop_instance, not_before, moved, purged FROM instance"
+                f"SELECT {_TRACED} FROM instance"  # noqa: S608 - our columns
                 f" WHERE {where} ORDER BY id LIMIT {MOST}",
                 {"text": text},
             ).fetchall()
@@ -158,12 +163,15 @@ class JournalView:
             ).fetchall()
         return {spool_id: (State(state), reason, bool(purged)) for spool_id, state, reason, purged in rows}
 
-    def passed_before(self, spool_id: str, limit: int) -> list[Trace]:
-        """Return PASSED instances with ids below ``spool_id``, the newest first, without their history."""
+    def passed_below(self, spool_id: str, limit: int) -> list[Trace]:
+        """Return instances that the outside has, or has a left round of, with ids below ``spool_id``, newest first.
+
+        Without their history.
+        """
         with self.database.reading() as connection:
             rows = connection.execute(
-                f"SELECT {COLUMNS}, outside, new_sop_instance, not_before, moved, purged FROM instance"
-                " WHERE state = 'PASSED' AND id < ? ORDER BY id DESC LIMIT ?",
+                f"SELECT {_TRACED} FROM instance"  # noqa: S608 - our columns
+                " WHERE (state = 'PASSED' OR outside <> '') AND id < ? ORDER BY id DESC LIMIT ?",
                 (spool_id, limit),
             ).fetchall()
         return [_traced(row, ()) for row in rows]
@@ -184,26 +192,21 @@ class JournalView:
         """Return ids that were discarded before ``before``, the longest ago first."""
         return self._ids("state = 'DISCARDED' AND purged = 0", before, limit)
 
-    def setting(self, key: str, default: str = "") -> str:
-        """Return a small value."""
-        with self.database.reading() as connection:
-            row = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
-        return default if row is None else str(row[0])
-
     def followed(self, generation: str) -> int:
         """Return how far the outbox of this generation was followed; 0 for another one."""
-        known, _, number = self.setting("followed").partition(" ")
+        known, _, number = self.settings.get("followed").partition(" ")
         return int(number) if known == generation else 0
 
     def _instances(self, where: str, *values: Any) -> list[Instance]:
         with self.database.reading() as connection:
-            rows = connection.execute(f"SELECT {COLUMNS} FROM instance {where}", values).fetchall()
+            rows = connection.execute(f"SELECT {COLUMNS} FROM instance {where}", values).fetchall()  # noqa: S608 - ours
         return [instance_of(row) for row in rows]
 
     def _ids(self, where: str, before: float, limit: int) -> list[str]:
         with self.database.reading() as connection:
             rows = connection.execute(
-                f"SELECT id FROM instance WHERE {where} AND moved < ? ORDER BY moved LIMIT ?", (before, limit)
+                f"SELECT id FROM instance WHERE {where} AND moved < ? ORDER BY moved LIMIT ?",  # noqa: S608 - ours
+                (before, limit),
             ).fetchall()
         return [spool_id for (spool_id,) in rows]
 
@@ -240,5 +243,5 @@ def _trace(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Trace:
 
 
 def _traced(row: tuple[Any, ...], history: tuple[Move, ...]) -> Trace:
-    *columns, outside, sop_instance, not_before, moved, purged = row
-    return Trace(instance_of(tuple(columns)), outside, sop_instance, not_before, moved, bool(purged), history)
+    *columns, outside, sop_instance, study, not_before, moved, purged = row
+    return Trace(instance_of(tuple(columns)), outside, sop_instance, study, not_before, moved, bool(purged), history)

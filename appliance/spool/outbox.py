@@ -1,7 +1,7 @@
 """The outside: de-identified instances as files and rows together. Every move of one goes through here.
 
-Coming in: file durable in ready, then row and deliveries in one durable commit. Going out: the last delivery settles the
-row in a durable commit, then the file leaves ready. What a crash left undone is finished by ``recovery``.
+Coming in: file durable in ready, then row and deliveries in one durable commit. Going out: the last delivery settles
+the row in a durable commit, then the file leaves ready. What a crash left undone is finished by ``recovery``.
 """
 
 import io
@@ -12,7 +12,8 @@ from pathlib import Path
 from appliance.lifecycle import State
 from appliance.model import Parcel, Ready
 from appliance.reasons import Reason, note
-from appliance.spool.deliveries import Deliveries, Ended
+from appliance.spool.custody import Custody
+from appliance.spool.deliveries import Deliveries, Ended, Remembered
 from appliance.spool.files import (
     LockedFolder,
     fsync_folder,
@@ -48,10 +49,13 @@ class Outbox:
         self.layout = Outside(root)
         self.layout.make()
         self.rows = Deliveries(self.layout)
+        self.settings = self.rows.settings
+        self.custody = Custody(self.rows.database)
         self._clock = clock
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; an owner says that it ended cleanly."""
+        self.custody.end()
         self.rows.close()
 
     # --- coming in ------------------------------------------------------------------------------------------------
@@ -87,7 +91,7 @@ class Outbox:
     # --- going out ------------------------------------------------------------------------------------------------
 
     def claim(self, destination: str, limit: int, max_bytes: int, now: float, busy: Collection[str]) -> list[Parcel]:
-        """Return due parcels of one study for ``destination``: at most ``limit``, and ``max_bytes`` unless one is larger.
+        """Return due parcels of one study: at most ``limit``, and ``max_bytes`` unless the first is larger.
 
         busy  outside names in flight to this destination, left out
         Attempts are counted before the work. Of several versions of one UID only the earliest open one is given.
@@ -125,10 +129,19 @@ class Outbox:
 
     def withdraw(self, outs: Sequence[str]) -> None:
         """Let go of REJECTED instances that an operator discarded: row first, then file and note."""
-        reasons = self.rows.reasons(outs)
-        self.rows.withdrawn(outs)
-        for out, (reason, _) in reasons.items():
+        for out, reason in self.rows.withdrawn(outs):
             self.remove(out, reason)
+
+    def drop(self, out: str) -> bool:
+        """Let go of one REJECTED instance that an operator discarded; return whether it was one."""
+        dropped = self.rows.withdrawn([out])
+        for _, reason in dropped:
+            self.remove(out, reason)
+        return bool(dropped)
+
+    def restore(self, remembered: Sequence[Remembered]) -> None:
+        """Take back from the journal what this outbox had settled before it was lost; what it knows is left alone."""
+        self.rows.restored(remembered)
 
     # --- release: manual ------------------------------------------------------------------------------------------
 
@@ -186,6 +199,10 @@ class Outbox:
 
     has = state
 
+    def states(self, outs: Iterable[str]) -> dict[str, State]:
+        """Return the states of those of ``outs`` that the outside has."""
+        return self.rows.states(outs)
+
     def settled_since(self, cursor: int, limit: int) -> list[Settled]:
         """Return what was settled after the number ``cursor`` of this generation, in order."""
         return self.rows.settled_since(cursor, limit)
@@ -197,6 +214,10 @@ class Outbox:
     def destinations(self) -> dict[str, dict[str, int]]:
         """Return destination -> GATED, WAITING, STORED, REFUSED, ABANDONED -> how many deliveries."""
         return self.rows.destinations()
+
+    def waiting(self, destination: str) -> int:
+        """Return how many deliveries wait for ``destination``; gated ones do not."""
+        return self.rows.destinations().get(destination, {}).get("WAITING", 0)
 
     def deliveries(self, out: str) -> list[Delivery]:
         """Return how far ``out`` is at each of its destinations."""

@@ -38,6 +38,7 @@ CREATE TABLE instance (
 CREATE INDEX settled ON instance(settled) WHERE settled > 0;
 -- The oldest that waits.
 CREATE INDEX ready ON instance(admitted) WHERE state = 'READY';
+CREATE INDEX ready_in_order ON instance(seq) WHERE state = 'READY';
 CREATE INDEX rejected ON instance(reason, seq) WHERE state = 'REJECTED';
 -- Versions of one instance, and trace.
 CREATE INDEX by_sop_instance ON instance(sop_instance);

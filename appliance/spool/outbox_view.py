@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from appliance.lifecycle import OUTSIDE, State
 from appliance.spool.database import Database
+from appliance.spool.settings import Settings
 from appliance.spool.settled import Settled
 
 MOST = 1000  # outside names that a trace returns at most
@@ -44,6 +45,7 @@ class OutboxView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.settings = Settings(database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -52,8 +54,7 @@ class OutboxView:
     @property
     def generation(self) -> str:
         """A name that a rebuilt outbox does not share: numbers of ``settled_since`` are its own."""
-        with self.database.reading() as connection:
-            return str(connection.execute("SELECT value FROM setting WHERE key = 'generation'").fetchone()[0])
+        return self.settings.get("generation")
 
     def counts(self) -> list[OutsideCount]:
         """Return how many instances there are by state, source and reason; superseded ones are not counted."""
@@ -86,19 +87,27 @@ class OutboxView:
         """Return the states of those of ``outs`` that the outside has."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT out, state FROM instance WHERE out IN (SELECT value FROM json_each(?))", (json.dumps(list(outs)),)
+                "SELECT out, state FROM instance WHERE out IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(outs)),),
             ).fetchall()
         return {out: State(state) for out, state in rows if state in OUTSIDE}
 
-    def reasons(self, outs: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """Return (reason, detail) of those of ``outs`` that are REJECTED."""
+    def endings(self, outs: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+        """Return (state, reason, detail) of those of ``outs`` that are not READY; also SUPERSEDED and LOST ones."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT out, reason, detail FROM instance"
-                " WHERE state = 'REJECTED' AND out IN (SELECT value FROM json_each(?))",
+                "SELECT out, state, reason, detail FROM instance"
+                " WHERE state <> 'READY' AND out IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(outs)),),
             ).fetchall()
-        return {out: (reason, detail) for out, reason, detail in rows}
+        return {out: (state, reason, detail) for out, state, reason, detail in rows}
+
+    def ready_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        """Return (seq, outside name) of READY instances in order of arrival, after a seq."""
+        with self.database.reading() as connection:
+            return connection.execute(
+                "SELECT seq, out FROM instance WHERE state = 'READY' AND seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+            ).fetchall()
 
     def settled_since(self, cursor: int, limit: int) -> list[Settled]:
         """Return what was settled after the number ``cursor``, in order."""
@@ -135,7 +144,8 @@ class OutboxView:
         """Return the outside names under this pseudonymous SOP Instance or Study UID, in order of arrival."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                f"SELECT out FROM instance WHERE sop_instance = :uid OR study = :uid ORDER BY seq LIMIT {MOST}", {"uid": uid}
+                "SELECT out FROM instance WHERE sop_instance = :uid OR study = :uid ORDER BY seq LIMIT :most",
+                {"uid": uid, "most": MOST},
             ).fetchall()
         return [out for (out,) in rows]
 
@@ -143,7 +153,8 @@ class OutboxView:
         """Return (seq, outside name, reason, detail) of the REJECTED in order of arrival, after a seq."""
         with self.database.reading() as connection:
             return connection.execute(
-                "SELECT seq, out, reason, detail FROM instance WHERE state = 'REJECTED' AND seq > ? ORDER BY seq LIMIT ?",
+                "SELECT seq, out, reason, detail FROM instance WHERE state = 'REJECTED' AND seq > ?"
+                " ORDER BY seq LIMIT ?",
                 (after, limit),
             ).fetchall()
 
@@ -156,6 +167,7 @@ class OutboxView:
         """Return (source, project) -> how many instances wait for the source to be opened. Costs as much as wait."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT source, project, count(DISTINCT seq) FROM delivery WHERE state = 'GATED' GROUP BY source, project"
+                "SELECT source, project, count(DISTINCT seq) FROM delivery WHERE state = 'GATED'"
+                " GROUP BY source, project"
             ).fetchall()
         return {(source, project): n for source, project, n in rows}

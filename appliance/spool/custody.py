@@ -1,0 +1,38 @@
+"""Who owns a side's database, and whether the last owner ended cleanly: after an unclean stop it is checked."""
+
+import sqlite3
+
+from appliance.spool.database import Database, is_damage
+from appliance.spool.settings import Settings
+
+_RUNNING = "running"  # setting: there while an owner runs
+
+
+class Custody:
+    """The owner's mark in a database. Services that do not own the side never call ``begin``."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._settings = Settings(database)
+        self._vouched = False
+
+    def begin(self) -> bool:
+        """Leave the mark; return whether there was none: the last owner ended cleanly, or there was none."""
+        try:
+            clean = not self._settings.get(_RUNNING)
+            self._settings.put(_RUNNING, "yes")
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                return False  # whoever asks looks into the file now
+            raise
+        return clean
+
+    def vouch(self) -> None:
+        """The database was found sound: ``end`` may take the mark away."""
+        self._vouched = True
+
+    def end(self) -> None:
+        """Take the mark away, if the database was found sound; do nothing for who did not begin."""
+        if self._vouched:
+            self._settings.put(_RUNNING, "")
+            self._vouched = False

@@ -1,0 +1,290 @@
+"""Repair beside the running house: what a crash, a power cut or a lost database left undone.
+
+Both sides are repaired in small steps by the service that owns their waiting state, in its own loop, so that no other
+move of a file can come between; intake goes on meanwhile. Every step may be done twice, and a start on a good day runs
+the same code. Nothing is decided from a folder's listing alone that a row says better.
+
+    found                                          done
+    received file without a row                    row RECEIVED, made from the name and the File Meta; newest first
+    received file of a QUARANTINED row             moved to its folder, with its note
+    quarantined file without a row                 row QUARANTINED, with the folder's reason
+    quarantined file of a row in another state     moved back
+    file of a purged row                           removed
+    PASSED row that a rebuilt outbox lacks         not delivered: RECEIVED in the same round; else told to the outbox
+    ready file of a FORWARDED or superseded row    removed; of a REJECTED one: moved to its folder
+    ready file without a row                       left: de-identify makes it again and gives it its row
+    READY row without its file                     told to the inside, which does it again
+    database that is damaged                       set aside, rebuilt by the lines above
+"""
+
+import heapq
+import threading
+from collections.abc import Callable, Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from appliance.dicom.meta import FileMeta, provenance_from_meta
+from appliance.errors import Malformed, NotDicom, Unsafe
+from appliance.lifecycle import State
+from appliance.model import Arrival, Provenance, is_out_name, is_spool_id
+from appliance.reasons import Reason
+from appliance.spool.custody import Custody
+from appliance.spool.database import Database
+from appliance.spool.deliveries import Remembered
+from appliance.spool.files import is_regular, open_regular, unlink
+from appliance.spool.inside import Spool
+from appliance.spool.journal_view import Trace
+from appliance.spool.outbox import Outbox
+
+PAGE: Final = 200  # files or rows of one step
+WINDOW: Final = 100_000  # ids kept in memory while looking for the newest without a row
+RECONCILED: Final = "outbox"  # setting: generation of the outbox that the journal last agreed with
+_LAST: Final = "~"  # sorts after every id
+
+
+class Recovery:
+    """Steps of a repair; ``step`` returns False once there is nothing left to do."""
+
+    def __init__(self, steps: Callable[[], Iterator[None]]) -> None:
+        self._begin = steps
+        self._steps = steps()
+
+    def step(self) -> bool:
+        """Do a little; return whether there may be more. After an exception the next step begins from the front."""
+        try:
+            return next(self._steps, self) is None
+        except BaseException:
+            self._steps = self._begin()
+            raise
+
+    def finish(self) -> None:
+        """Do all that is left."""
+        while self.step():
+            pass
+
+
+def recover_inside(spool: Spool, outbox: Outbox, *, window: int = WINDOW) -> Recovery:
+    """Return the repair of the inside, for the de-identify service; the outbox is only told."""
+
+    def steps() -> Iterator[None]:
+        yield from _sound(spool.custody)
+        yield from _received(spool, window)
+        yield from _quarantined(spool)
+        yield from _reconcile(spool, outbox)
+
+    return Recovery(steps)
+
+
+def recover_outside(outbox: Outbox) -> Recovery:
+    """Return the repair of the outside, for the forward service."""
+
+    def steps() -> Iterator[None]:
+        yield from _sound(outbox.custody)
+        yield from _ready_files(outbox)
+        yield from _rejected_files(outbox)
+        yield from _ready_rows(outbox)
+        yield from _opened(outbox)
+
+    return Recovery(steps)
+
+
+# --- databases --------------------------------------------------------------------------------------------------------
+
+
+def _sound(custody: Custody) -> Iterator[None]:
+    """Look whether the database is sound, if the last stop was no clean one; set it aside if it is not."""
+    if not custody.begin():
+        database = custody.database
+        found: list[str] = []
+        # Beside us: seconds for a million rows, in which the loop must feed its watchdog.
+        look = threading.Thread(target=lambda: found.extend(database.check()), name="quick-check", daemon=True)
+        look.start()
+        while look.is_alive():
+            look.join(0.05)
+            yield
+        if found:
+            _set_aside(database)
+            custody.begin()
+    custody.vouch()
+
+
+def _set_aside(database: Database) -> None:
+    database.set_aside(unless=lambda: not database.check())
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _received(spool: Spool, window: int) -> Iterator[None]:
+    """Every received file gets its row, the newest first, with at most ``window`` ids in memory."""
+    below = _LAST
+    while True:
+        missing = yield from _without_row(spool, below, window)
+        for start in range(0, len(missing), PAGE):
+            spool.arrived(
+                arrival for spool_id in missing[start : start + PAGE] for arrival in _arrival(spool, spool_id)
+            )
+            yield
+        if len(missing) < window:
+            return
+        below = missing[-1]
+
+
+def _without_row(spool: Spool, below: str, window: int) -> Generator[None, None, list[str]]:
+    """Return the newest ids below ``below`` whose file has no row, the newest first; finish what rows say of others."""
+    newest: list[str] = []
+    for folder in spool.layout.shards():
+        for ids in _pages(folder, below):
+            states = spool.journal.states(ids)
+            for spool_id in ids:
+                if spool_id not in states:
+                    heapq.heappush(newest, spool_id)
+                    if len(newest) > window:
+                        heapq.heappop(newest)
+                else:
+                    _finish(spool, spool_id, *states[spool_id])
+            yield
+    return sorted(newest, reverse=True)
+
+
+def _finish(spool: Spool, spool_id: str, state: State, reason: str, purged: bool) -> None:
+    """Do with a received file what its row says and a crash left undone."""
+    if purged:
+        unlink(spool.layout.original(spool_id))
+    elif state is State.QUARANTINED:
+        _put_in_quarantine(spool, spool_id, Reason(reason))
+
+
+def _put_in_quarantine(spool: Spool, spool_id: str, reason: Reason) -> None:
+    instance = spool.journal.instance(spool_id)
+    spool.put_in_quarantine(spool_id, reason, "" if instance is None else instance.detail)
+
+
+def _quarantined(spool: Spool) -> Iterator[None]:
+    """Quarantined files and rows say the same."""
+    for reason, folder in spool.layout.reason_folders():
+        for ids in _pages(folder, _LAST):
+            states = spool.journal.states(ids)
+            fresh = [arrival for each in ids if each not in states for arrival in _arrival(spool, each)]
+            spool.journal.found_quarantined(fresh, reason.value)
+            for spool_id, (state, why, purged) in states.items():
+                if purged:
+                    unlink(folder / f"{spool_id}.dcm")
+                if state is not State.QUARANTINED:
+                    spool.take_from_quarantine(spool_id)
+                elif why != reason.value:
+                    spool.take_from_quarantine(spool_id)
+                    _put_in_quarantine(spool, spool_id, Reason(why))
+            yield
+
+
+def _arrival(spool: Spool, spool_id: str) -> Iterator[Arrival]:
+    """What the row of this file says, made from the file; nothing if it is no plain file or no longer there."""
+    path = spool.original(spool_id)
+    try:
+        with open_regular(path) as file:
+            size = file.seek(0, 2)
+            try:
+                meta = FileMeta.decode(file)
+                origin = provenance_from_meta(meta)
+            except (NotDicom, Malformed):  # a bad disk: the row says what the name says, de-identify what is wrong
+                meta, origin = FileMeta("", "", ""), Provenance(spool_id.split("-")[1])
+    except (FileNotFoundError, Unsafe):
+        return
+    received = datetime.strptime(spool_id.split("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    yield Arrival(spool_id, received, origin, meta.sop_class, meta.sop_instance, meta.transfer_syntax, size)
+
+
+def _reconcile(spool: Spool, outbox: Outbox) -> Iterator[None]:
+    """Agree with an outbox that was lost and begun again: what it had is told to it or done again."""
+    generation = outbox.generation
+    if spool.settings.get(RECONCILED) == generation:
+        return
+    below = _LAST
+    while page := spool.journal.passed_below(below, PAGE):
+        known = outbox.states(trace.instance.out for trace in page)
+        missing = [trace for trace in page if trace.instance.out not in known]
+        outbox.restore([_remembered(trace) for trace in missing if trace.outside])
+        spool.requeue([trace.instance.out for trace in missing if not trace.outside])
+        below = page[-1].instance.id
+        yield
+    spool.settings.put(RECONCILED, generation)
+
+
+def _remembered(trace: Trace) -> Remembered:
+    instance = trace.instance
+    rejected = trace.outside == State.REJECTED
+    return Remembered(
+        out=instance.out,
+        round=instance.round,
+        state=State(trace.outside),
+        sop_class=instance.sop_class,
+        sop_instance=trace.sop_instance,
+        study=trace.study,
+        source=instance.provenance.source,
+        project=instance.provenance.project,
+        rules_digest=instance.rules_digest,
+        at=trace.moved,
+        reason=instance.reason if rejected else "",
+        detail=instance.detail if rejected else "",
+    )
+
+
+# --- outside ----------------------------------------------------------------------------------------------------------
+
+
+def _ready_files(outbox: Outbox) -> Iterator[None]:
+    """A file lies in ready while its row is READY, or before it has one."""
+    for folder in outbox.layout.shards():
+        for outs in _pages(folder, _LAST):
+            for out, (state, reason, detail) in outbox.rows.endings(outs).items():
+                if state == State.REJECTED:
+                    outbox.put_in_rejected(out, Reason(reason), detail)
+                else:
+                    unlink(outbox.layout.ready(out))
+            yield
+
+
+def _rejected_files(outbox: Outbox) -> Iterator[None]:
+    """A file lies in its reason's folder while its row is REJECTED for it, or if nothing is known of it."""
+    for reason, folder in outbox.layout.reason_folders():
+        for outs in _pages(folder, _LAST):
+            endings = outbox.rows.endings(outs)
+            for out in outs:
+                ended = endings.get(out)
+                if ended is not None and ended[:2] != (State.REJECTED, reason.value):
+                    outbox.remove(out, reason.value)
+            yield
+
+
+def _ready_rows(outbox: Outbox) -> Iterator[None]:
+    """A READY row has its file; what was lost is told to the incustody."""
+    after = 0
+    while page := outbox.rows.ready_after(after, PAGE):
+        for _, out in page:
+            if not is_regular(outbox.layout.ready(out)):
+                outbox.file_lost(out)
+        after = page[-1][0]
+        yield
+
+
+def _opened(outbox: Outbox) -> Iterator[None]:
+    """Opening a source goes on where a crash ended it."""
+    for source, project in outbox.opened():
+        while outbox.rows.ungate(source, project, PAGE):
+            yield
+
+
+def _pages(folder: Path, below: str) -> Iterator[list[str]]:
+    """The names of a folder's files that are ours and below ``below``, some at a time, in no order."""
+    page: list[str] = []
+    for path in folder.iterdir():
+        name = path.stem
+        if path.suffix == ".dcm" and name < below and (is_spool_id(name) or is_out_name(name)):
+            page.append(name)
+        if len(page) >= PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
