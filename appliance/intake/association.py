@@ -69,7 +69,7 @@ class Association:
             if over.abort is not None and self._wire is not None:
                 self._wire.abort(over.abort)
                 self._wire.linger(_FAREWELL_S)
-        except Exception:  # noqa: BLE001 - the edge of an association: one caller's trouble must not be the others'
+        except Exception:  # the edge of an association: one caller's trouble must not become the others'
             log.exception("association failed; what was not answered with Success is not stored")
             if self._wire is not None:
                 self._wire.abort(AbortReason.NOT_SPECIFIED)
@@ -108,9 +108,7 @@ class Association:
             extra={"source": welcome.source, "contexts": len(contexts), "accepted": len(accepted)},
         )
         house = self._house
-        Transfer(
-            wire, accepted, welcome, door=house.door, observed=house.observed, differs=house.differs
-        ).run()
+        Transfer(wire, accepted, welcome, door=house.door, observed=house.observed, differs=house.differs).run()
         wire.linger(_FAREWELL_S)
         return End.RELEASED
 

@@ -223,7 +223,7 @@ class Door:
             return True
         try:
             self._spool.arrived(batch)
-        except Exception:  # noqa: BLE001 - the edge of this thread's loop: the files are safe, the rows must follow
+        except Exception:  # the edge of this thread's loop: the files are safe, and their rows must follow
             log.exception("rows not committed; their files are safe, trying again", extra={"rows": len(batch)})
             self._one_waits.set()
             self._observed.rows_waiting(len(self._waiting))

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # Connections that have not asked for an association yet, beside the accepted ones. When all are taken, the one that
 # has been silent longest makes room: port scanners and half-open connections lock nobody out.
 _MOST_SILENT = 64
+_ASK_S = 1.0  # a drain waits this long for who was connected before it to ask
 _LAST_WORD_S = 5.0  # for hung-up associations to send their abort and be gone
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -33,7 +34,11 @@ class Scp:
         self._lock = threading.Lock()
         self._silent: dict[Association, threading.Thread] = {}  # in order of arrival
         self._entered: dict[Association, threading.Thread] = {}
-        self._draining = threading.Event()
+        self._still_welcome: set[Association] | None = (
+            None  # None: not draining; else who came before and has not asked
+        )
+        self._drain_asked = threading.Event()
+        self._drain_begun = threading.Event()
         self._stop_accepting = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, name="scp-accept", daemon=True)
@@ -63,9 +68,11 @@ class Scp:
         On a socket of our own, callers are rejected (transient) until the end. On one that systemd holds they are
         left in the backlog: the next start serves them, and no modality notices.
         """
-        self._draining.set()
-        self._poke()
         deadline = time.monotonic() + seconds
+        self._drain_asked.set()
+        self._poke()
+        self._drain_begun.wait(timeout=_LAST_WORD_S)
+        self._wait_for(self._silent, min(deadline, time.monotonic() + _ASK_S))
         self._wait_for(self._entered, deadline)
         self._stop_accepting.set()
         self._poke()
@@ -105,13 +112,20 @@ class Scp:
                         self._accept(key.data)
                     else:
                         self._woken.recv(16)
-                        if self._draining.is_set():
-                            self._leave_to_systemd(selector)
+                        if self._drain_asked.is_set() and not self._drain_begun.is_set():
+                            self._begin_drain(selector)
 
-    def _leave_to_systemd(self, selector: selectors.BaseSelector) -> None:
+    def _begin_drain(self, selector: selectors.BaseSelector) -> None:
+        """Leave systemd's sockets alone from here on, and remember who was accepted before.
+
+        In the accepting thread, so that nobody is between the two: accepted here, and then rejected for the drain.
+        """
         for key in list(selector.get_map().values()):
             if isinstance(key.data, Listener) and key.data.passed:
                 selector.unregister(key.fileobj)
+        with self._lock:
+            self._still_welcome = set(self._silent)
+        self._drain_begun.set()
 
     def _accept(self, listener: Listener) -> None:
         try:
@@ -133,17 +147,16 @@ class Scp:
         thread = threading.Thread(target=self._run, args=(association,), name="scp-association", daemon=True)
         with self._lock:
             oldest = next(iter(self._silent)) if len(self._silent) >= _MOST_SILENT else None
+            try:
+                thread.start()  # under the lock: a drain joins every thread that it sees
+            except RuntimeError:
+                log.error("cannot serve a caller: no thread can be started")
+                sock.close()  # the caller sees a closed connection, and comes again
+                return
+            self._silent[association] = thread
             if oldest is not None:
                 del self._silent[oldest]
-            self._silent[association] = thread
-        if oldest is not None:
-            oldest.hang_up()
-        try:
-            thread.start()
-        except RuntimeError:  # no thread can be started: the caller sees a closed connection and comes again
-            log.error("cannot serve a caller: no thread can be started")
-            self._gone(association)
-            sock.close()
+                oldest.hang_up()
 
     def _run(self, association: Association) -> None:
         try:
@@ -153,9 +166,11 @@ class Scp:
 
     def _enter(self, association: Association) -> Rejection | None:
         """Move the association from the silent to the accepted ones, or say why not."""
-        if self._draining.is_set() or not self._house.door.has_room():
+        if not self._house.door.has_room():
             return Rejection.CONGESTION
         with self._lock:
+            if self._still_welcome is not None and association not in self._still_welcome:
+                return Rejection.CONGESTION
             if len(self._entered) >= self._house.scp.max_associations:
                 return Rejection.TOO_MANY
             thread = self._silent.pop(association, None)

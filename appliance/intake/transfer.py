@@ -119,9 +119,7 @@ class Transfer:
             return None, Status.MISSING_UID
         try:
             return (
-                self._door.begin(
-                    self._provenance, command.sop_class, command.sop_instance, context.transfer_syntax
-                ),
+                self._door.begin(self._provenance, command.sop_class, command.sop_instance, context.transfer_syntax),
                 None,
             )
         except (SpoolFull, OSError) as error:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 
 from appliance.config import Config
-from appliance.errors import CannotStart
+from appliance.errors import CannotStart, SpoolFull
 from appliance.intake import tls
 from appliance.intake.association import House
 from appliance.intake.door import Door
@@ -47,12 +47,12 @@ class Receive:
         try:
             self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
             self._door = Door(self._spool, role=self.name, observed=self._observed)
-        except OSError as error:
+        except (OSError, SpoolFull) as error:
             self._close_listeners()
             raise CannotStart(
-                f"The receiver cannot write to the state folder: {error.strerror or error}. "
+                f"The receiver cannot write to the state folder: {getattr(error, 'strerror', None) or error}. "
                 "No image was refused or lost; the receiver has not started. "
-                "Check the owner and mode of the folder named by 'state', then start again."
+                "Check the owner, mode and free space of the folder named by 'state', then start again."
             ) from None
         except BaseException:
             self._close_listeners()
@@ -92,6 +92,8 @@ class Receive:
             self._scp.drain(self._config.scp.drain_s)
         if self._door is not None:
             self._door.close()
+        if self._spool is not None:
+            self._spool.close()
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

@@ -4,7 +4,6 @@ The shelf stands in for the spool where a test needs a disk that is full at a ce
 the end-to-end tests use the real one.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -170,4 +169,4 @@ def eventually(what: Callable[[], bool], *, seconds: float = 5.0) -> bool:
 
 def open_descriptors() -> int:
     """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.uid import UID_dictionary
+from pydicom._uid_dict import UID_dictionary
 
 from appliance.errors import Malformed
 from appliance.intake import associate
@@ -77,7 +77,9 @@ def test_every_sop_class_of_the_standard_is_told_apart_by_whether_it_is_stored()
 
 
 def test_a_caller_that_only_wants_to_be_scp_of_a_class_is_refused_it() -> None:
-    request = read_request(request_body({1: (CT, [IMPLICIT]), 3: (MR, [IMPLICIT])}, user=role(CT, 0, 1) + role(MR, 1, 1)))
+    request = read_request(
+        request_body({1: (CT, [IMPLICIT]), 3: (MR, [IMPLICIT])}, user=role(CT, 0, 1) + role(MR, 1, 1))
+    )
 
     assert [c.result for c in negotiate(request)] == [USER_REJECTION, ACCEPTED]
 
@@ -121,8 +123,18 @@ def test_no_bytes_make_the_parser_fail_otherwise(noise: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1.2.840", True), ("1", True), ("1.02", True), ("", False), (".", False), ("1..2", False), ("1.2\n", False)]
-    + [("1" * 65, False), ("1.a", False), ("1.\u0662", False)],
+    [
+        ("1.2.840", True),
+        ("1", True),
+        ("1.02", True),
+        ("", False),
+        (".", False),
+        ("1..2", False),
+        ("1" * 65, False),
+        ("1.a", False),
+        ("1.\u0662", False),
+        ("1.2\n", False),
+    ],
 )
 def test_what_a_uid_is(text: str, expected: bool) -> None:
     assert is_uid(text) is expected

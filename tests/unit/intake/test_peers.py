@@ -39,7 +39,9 @@ def test_a_listed_peer_has_its_configured_source(title: str, address: str, sourc
     assert admitted.source == source
 
 
-@pytest.mark.parametrize(("title", "address"), [("CT 1", "10.2.0.1"), ("ct 1", "10.1.0.1"), ("US", "10.1.0.1"), ("", "10.1.0.1")])
+@pytest.mark.parametrize(
+    ("title", "address"), [("CT 1", "10.2.0.1"), ("ct 1", "10.1.0.1"), ("US", "10.1.0.1"), ("", "10.1.0.1")]
+)
 def test_everyone_else_is_an_unknown_caller(title: str, address: str) -> None:
     assert Peers(config.Scp(peers=LISTED)).admit(title, "EDGE", address) is Rejection.UNKNOWN_CALLER
 

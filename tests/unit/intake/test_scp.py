@@ -27,10 +27,10 @@ def test_128_contexts_are_answered(tmp_path: Path) -> None:
 
 
 def test_an_unknown_caller_is_rejected_for_good(tmp_path: Path) -> None:
-    with receiver(tmp_path, peers=(config.Peer("CT1"),)) as edge:
-        with Caller(edge.port) as stranger, Caller(edge.port) as known:
-            assert stranger.request(CONTEXTS, calling=b"STRANGER").rejected == (1, 1, 3)
-            assert known.request(CONTEXTS, calling=b"CT1").rejected is None
+    peers = (config.Peer("CT1"),)
+    with receiver(tmp_path, peers=peers) as edge, Caller(edge.port) as stranger, Caller(edge.port) as known:
+        assert stranger.request(CONTEXTS, calling=b"STRANGER").rejected == (1, 1, 3)
+        assert known.request(CONTEXTS, calling=b"CT1").rejected is None
 
     assert edge.seen.rejected == ["unknown-caller"]
     assert edge.seen.accepted == ["CT1"]
@@ -48,17 +48,17 @@ def test_another_application_or_protocol_is_rejected(tmp_path: Path) -> None:
 
 
 def test_one_association_too_many_is_rejected_transiently_and_welcome_later(tmp_path: Path) -> None:
-    with receiver(tmp_path, max_associations=2) as edge:
-        with Caller(edge.port) as first, Caller(edge.port) as second, Caller(edge.port) as third:
-            first.request(CONTEXTS)
-            second.request(CONTEXTS)
+    with receiver(tmp_path, max_associations=2) as edge, Caller(edge.port) as first, Caller(edge.port) as second:
+        first.request(CONTEXTS)
+        second.request(CONTEXTS)
 
+        with Caller(edge.port) as third:
             assert third.request(CONTEXTS).rejected == (2, 3, 2)
 
-            first.release()
-            assert eventually(lambda: edge.scp.associations == 1)
-            with Caller(edge.port) as fourth:
-                assert fourth.request(CONTEXTS).rejected is None
+        first.release()
+        assert eventually(lambda: edge.scp.associations == 1)
+        with Caller(edge.port) as fourth:
+            assert fourth.request(CONTEXTS).rejected is None
 
 
 def test_without_room_callers_are_rejected_transiently(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_request_that_trickles_in_is_ended_too(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(association, "REQUEST_S", 0.5)
     with receiver(tmp_path) as edge, Caller(edge.port) as caller:
         began = time.monotonic()
-        with pytest.raises(OSError):  # noqa: PT011 - a reset or a broken pipe, as the kernel likes
+        with pytest.raises(OSError):  # a reset or a broken pipe, as the kernel likes
             for byte in pdu(1, request_body(CONTEXTS)):
                 caller.send(bytes([byte]))
                 time.sleep(0.05)

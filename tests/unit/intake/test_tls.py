@@ -41,9 +41,7 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     paths = folder / f"{name}.pem", folder / f"{name}.key"
     paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths
 
@@ -98,13 +96,11 @@ def test_tls_older_than_1_2_is_refused(edge: Receiver, certificates: dict[str, t
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
 
-    with pytest.raises(OSError):  # noqa: PT011 - an alert or a closed connection, as the client's library likes
+    with pytest.raises(OSError):  # an alert or a closed connection, as the client's library likes
         Caller(edge.tls_port, tls=context)
 
 
-def test_a_stalled_handshake_blocks_nobody_and_ends(
-    edge: Receiver, certificates: dict[str, tuple[Path, Path]]
-) -> None:
+def test_a_stalled_handshake_blocks_nobody_and_ends(edge: Receiver, certificates: dict[str, tuple[Path, Path]]) -> None:
     stalled = [socket.create_connection(("127.0.0.1", edge.tls_port)) for _ in range(20)]
     stalled[0].sendall(b"\x16\x03\x01")
 

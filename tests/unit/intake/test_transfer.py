@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SpoolFull
+from appliance.intake.door import Entry
 from appliance.intake.statuses import Status
 from tests.peers.caller import (
     ABORT,
@@ -48,7 +49,9 @@ def data_set(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("pdu_bytes", [20, 1000, 16384, 28672, 116794, 131072, 1_000_000])
-def test_the_data_set_is_stored_byte_for_byte_in_pdus_of_any_size(edge: Receiver, caller: Caller, pdu_bytes: int) -> None:
+def test_the_data_set_is_stored_byte_for_byte_in_pdus_of_any_size(
+    edge: Receiver, caller: Caller, pdu_bytes: int
+) -> None:
     data = DATA[: 40 * pdu_bytes]
     caller.pdu_bytes = pdu_bytes
 
@@ -116,7 +119,9 @@ def test_echo_is_answered(edge: Receiver, caller: Caller) -> None:
     assert eventually(lambda: edge.seen.echoed == ["unlisted"])
 
 
-@pytest.mark.parametrize(("sop_class", "sop_instance"), [("", "1.2.3"), (CT, ""), (CT, "../../etc"), (CT, "1" * 65), ("CT", "1.2")])
+@pytest.mark.parametrize(
+    ("sop_class", "sop_instance"), [("", "1.2.3"), (CT, ""), (CT, "../../etc"), (CT, "1" * 65), ("CT", "1.2")]
+)
 def test_a_uid_that_is_missing_or_none_is_c000_and_nothing_is_kept(
     edge: Receiver, caller: Caller, sop_class: str, sop_instance: str
 ) -> None:
@@ -126,7 +131,9 @@ def test_a_uid_that_is_missing_or_none_is_c000_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize("data", [b"", b"1234", DATA + b"x"])
-def test_an_empty_short_or_odd_data_set_is_refused_and_nothing_is_kept(edge: Receiver, caller: Caller, data: bytes) -> None:
+def test_an_empty_short_or_odd_data_set_is_refused_and_nothing_is_kept(
+    edge: Receiver, caller: Caller, data: bytes
+) -> None:
     status = caller.store(1, CT, "1.2.3", data)
 
     assert status & 0xF000 == 0xC000
@@ -251,13 +258,15 @@ def test_a_breach_of_the_protocol_is_aborted_and_leaves_nothing(edge: Receiver, 
 
 
 def test_strict_uids_answers_a900_and_keeps_nothing(tmp_path: Path) -> None:
-    with receiver(tmp_path, differs=lambda entry: b"1.2.4" in entry.path.read_bytes()) as edge:
-        with Caller(edge.port) as caller:
-            caller.request({1: (CT, [EXPLICIT])})
+    def names_another(entry: Entry) -> bool:
+        return b"1.2.4" in entry.path.read_bytes()
 
-            assert caller.store(1, CT, "1.2.3", DATA + b"1.2.4\0") == 0xA900
-            assert edge.shelf.files + edge.shelf.halves == []
-            assert caller.store(1, CT, "1.2.3", DATA) == 0x0000
+    with receiver(tmp_path, differs=names_another) as edge, Caller(edge.port) as caller:
+        caller.request({1: (CT, [EXPLICIT])})
+
+        assert caller.store(1, CT, "1.2.3", DATA + b"1.2.4\0") == 0xA900
+        assert edge.shelf.files + edge.shelf.halves == []
+        assert caller.store(1, CT, "1.2.3", DATA) == 0x0000
 
 
 def test_each_status_has_a_consequence_and_a_comment_that_fits_its_element() -> None:
