@@ -7,6 +7,7 @@ already know; ``clinic_id`` is the closed label of the source.
 
 import re
 from collections.abc import Collection
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -25,6 +26,26 @@ _WORD = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 def _word(value: str) -> str:
     """A value of one of our enums as a label; anything that does not look like one is ``other``."""
     return value if _WORD.fullmatch(value) else OTHER
+
+
+class Standing(Protocol):
+    """How things stand in a source's inbox folders.
+
+    items        seen and not done; active: being taken now
+    lag_s        for how long the longest waiting one has been there
+    unreachable  folders that cannot be used; unmoved: files that could not be moved out of the way
+    """
+
+    @property
+    def items(self) -> int: ...
+    @property
+    def active(self) -> int: ...
+    @property
+    def lag_s(self) -> float: ...
+    @property
+    def unreachable(self) -> int: ...
+    @property
+    def unmoved(self) -> int: ...
 
 
 class ReceiveMetrics:
@@ -116,8 +137,9 @@ class InboxMetrics:
             registry=registry,
         )
         self._unreachable = Gauge(
-            "appliance_inbox_unreachable", "1 while a clinic's folder cannot be used.", ["source"], registry=registry
+            "appliance_inbox_unreachable", "Clinics' folders that cannot be used now.", ["source"], registry=registry
         )
+        self._root = Gauge("appliance_inbox_root_unreachable", "1 while the inbox cannot be read.", registry=registry)
         self._unmoved = Gauge(
             "appliance_inbox_unmoved", "Files dealt with that could not be moved away.", ["source"], registry=registry
         )
@@ -149,22 +171,20 @@ class InboxMetrics:
         self._imports.labels(self._source(source), _word(status)).inc()
         self._duration.labels(self._source(source)).observe(seconds)
 
-    def pending(self, source: str, items: int, active: int, lag_s: float) -> None:
-        """What waits in the folders of ``source`` now, and for how long the oldest has."""
+    def standing(self, source: str, standing: Standing) -> None:
+        """How things stand in the folders of ``source`` now."""
         label = self._source(source)
-        self._lag.labels(label).set(lag_s)
-        self._waiting[label] = (items, active)
+        self._lag.labels(label).set(standing.lag_s)
+        self._unreachable.labels(label).set(standing.unreachable)
+        self._unmoved.labels(label).set(standing.unmoved)
+        self._waiting[label] = (standing.items, standing.active)
         waiting = list(self._waiting.values())
         self._pending.set(sum(items for items, _ in waiting))
         self._active.set(sum(active for _, active in waiting))
 
-    def unreachable(self, source: str, is_so: bool) -> None:
-        """Whether a clinic's folder can be read and things in it moved."""
-        self._unreachable.labels(self._source(source)).set(int(is_so))
-
-    def unmoved(self, source: str, count: int) -> None:
-        """Files that were dealt with and could not be moved out of the way."""
-        self._unmoved.labels(self._source(source)).set(count)
+    def root_unreachable(self, is_so: bool) -> None:
+        """Whether the inbox itself, above the clinics' folders, can be read."""
+        self._root.set(int(is_so))
 
     def strays(self, count: int) -> None:
         """Files directly in the inbox, in no clinic's folder."""

@@ -1,0 +1,70 @@
+"""The watch service: metrics and health for whoever monitors. It reads what others write and changes nothing."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from appliance import __version__
+from appliance.config import Config
+from appliance.spool.overview import Overview
+from appliance.watch.health import problems
+from appliance.watch.scrape import Watched, scrape
+from appliance.watch.web import Page, Web, as_json
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' exposition format
+
+
+class Watch:
+    """Answers on ``watch.host`` and ``watch.port``; the work happens in the server's threads."""
+
+    name = "watch"
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._clock = clock
+        self._watched = Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))
+
+    def start(self) -> None:
+        """Open the port. Raises CannotStart when it cannot be had."""
+        self._overview = Overview(self._config.state)
+        self._web = Web(
+            self._config.watch.host,
+            self._config.watch.port,
+            {"/metrics": self._metrics, "/health/live": self._live, "/health/ready": self._ready, "/": self._index},
+        )
+
+    @property
+    def port(self) -> int:
+        """The port; useful when the configuration says 0."""
+        return self._web.port
+
+    def step(self) -> bool:
+        """There is never work for the loop itself."""
+        return False
+
+    def stop(self) -> None:
+        """Close the port and the databases."""
+        self._web.close()
+        self._overview.close()
+
+    def _metrics(self) -> Page:
+        return Page(scrape(self._watched, self._overview, self._clock), TEXT)
+
+    def _live(self) -> Page:
+        return as_json({"live": True, "version": __version__})
+
+    def _ready(self) -> Page:
+        found = problems(self._watched, self._overview, self._clock)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
+        told = [{"what": problem.what, "do": problem.do} for problem in found]
+        return as_json({"ready": not found, "site": self._config.site, "problems": told}, status)
+
+    def _index(self) -> Page:
+        return as_json(
+            {"site": self._config.site, "version": __version__, "see": ["/metrics", "/health/live", "/health/ready"]}
+        )
+
+
+def services_of(config: Config) -> tuple[str, ...]:
+    """Return the services without which the appliance does not do its work as configured."""
+    return ("receive", *(("inbox",) if config.inbox is not None else ()), "deidentify", "forward")

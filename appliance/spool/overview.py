@@ -1,0 +1,86 @@
+"""Both sides for whoever only looks: the status page, the metrics, the command line. Nothing is written."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.errors import ApplianceError, Unsafe
+from appliance.lifecycle import State
+from appliance.model import Instance
+from appliance.reasons import Reason
+from appliance.spool.deliveries import Deliveries
+from appliance.spool.journal import Journal
+from appliance.spool.journal_view import Trace
+from appliance.spool.layout import Inside, Outside
+from appliance.spool.outbox_view import Delivery
+from appliance.spool.tally import Tally, tally
+
+
+class Unreadable(ApplianceError):
+    """The rows of a side cannot be read now."""
+
+
+class Overview:
+    """What both sides' rows say together. Before anything was received, that there is nothing.
+
+    state  the folder of the configuration's ``state``
+
+    Every method raises Unreadable when a database cannot be read.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._inside = Journal.open_readonly(Inside(state / "inside").database)
+        self._outside = Deliveries.open_readonly(Outside(state / "outside").database)
+
+    def close(self) -> None:
+        """Close both."""
+        self._inside.close()
+        self._outside.close()
+
+    def tally(self) -> Tally:
+        """Return the counts by visible state, source and reason; they add up. Costs the same whatever waits."""
+        with _told():
+            outside = self._outside.counts()  # first: what the outside has, the inside has too
+            return tally(self._inside.counts(), outside)
+
+    def oldest_waiting(self, now: float) -> dict[State, float]:
+        """Return for RECEIVED and READY for how many seconds the oldest has waited; 0 if none waits."""
+        with _told():
+            moments = {State.RECEIVED: self._inside.oldest_waiting(), State.READY: self._outside.oldest_ready()}
+        return {state: 0.0 if moment is None else max(0.0, now - moment) for state, moment in moments.items()}
+
+    def destinations(self) -> dict[str, dict[str, int]]:
+        """Return destination -> delivery state -> how many."""
+        with _told():
+            return self._outside.destinations()
+
+    def trace(self, text: str) -> list[tuple[Trace, list[Delivery]]]:
+        """Return what has this id, outside name or UID (a pseudonymous study's too), with its deliveries."""
+        with _told():
+            found = self._inside.trace(text)
+            if not found:
+                found = [trace for out in self._outside.trace(text) for trace in self._inside.trace(out)]
+            return [(trace, self._outside.deliveries(trace.instance.out)) for trace in found]
+
+    def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
+        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""
+        with _told():
+            return self._inside.waiting_for(reason, after=after, limit=limit)
+
+    def gates(self) -> tuple[dict[tuple[str, str], int], list[tuple[str, str]]]:
+        """Return (source, project) -> how many wait for an operator's leave, and the pairs that were opened."""
+        with _told():
+            return self._outside.gated(), self._outside.opened()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, Unsafe) as error:
+        raise Unreadable(
+            f"The rows of the state folder cannot be read ({type(error).__name__}). No image is touched by that; a "
+            "damaged database is rebuilt from the files when its service starts. Check that you may read the state "
+            "folder, then restart the services."
+        ) from error
