@@ -202,7 +202,7 @@ def _group_two(data: bytes, *, whole: bool) -> tuple[bytes, dict[int, Element], 
     elements: dict[int, Element] = {}
     while True:
         if len(data) < at + 8:
-            if len(data) == at and elements and whole:
+            if whole and elements and data[at : at + 2] != b"\2\0":  # a deflated empty Data Set has two bytes
                 return data[:128] if prefixed else b"", elements, at
             raise _MoreNeeded
         group, number, code, length = _HEAD.unpack_from(data, at)

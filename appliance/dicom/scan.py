@@ -147,7 +147,7 @@ class Scanner:
             if group == 0xFFFE or stop > limit or tag <= last:
                 if tag == ITEM_END and delimited:
                     return self._ended(elements, IMPLICIT_LITTLE, base + pos, end, depth)
-                plausible = tag > last and group != 0xFFFE and (bool(group & 1) or vr != "UN")
+                plausible = tag > last and group < 0xFFFE and (bool(group & 1) or vr != "UN")
                 if depth == 0 and self._is_tail(base + pos, end, last, tag, plausible=plausible):
                     break
                 if group == 0xFFFE:

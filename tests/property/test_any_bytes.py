@@ -40,7 +40,7 @@ def damaged(draw: Callable[..., object]) -> bytes:
     body = bytearray(draw(st.sampled_from(_originals())))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(0, len(body) - 1)))
-        match draw(st.sampled_from("set length tag delete insert repeat cut".split())):
+        match draw(st.sampled_from(["set", "length", "tag", "delete", "insert", "repeat", "cut"])):
             case "set":
                 body[at : at + 1] = bytes([draw(st.integers(0, 255))])
             case "length":
