@@ -25,7 +25,7 @@ OURS = "appliance"  # loggers below this name are ours; what others say is not r
 # sd-daemon(3): journald strips the prefix and keeps the priority.
 PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _AE_TITLE = re.compile(r"[A-Za-z0-9_. -]{0,16}")
 _WORDS = re.compile(r"[ -~]{0,200}")
 
@@ -89,6 +89,10 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "side": _is_code,
     "errno": _is_errno,
     "why": _is_words,
+    "problem": _is_words,
+    "detail": _is_words,
+    "code": _is_code,
+    "place": _is_code,
     "peer": _is_address,
     "calling_ae": _is_ae_title,
     "called_ae": _is_ae_title,
@@ -105,8 +109,11 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "bytes": _is_number,
     "contexts": _is_number,
     "accepted": _is_number,
+    "taken": _is_number,
+    "refused": _is_number,
     "ms": _is_number,
     "seconds": _is_number,
+    "after_s": _is_number,
 }
 
 

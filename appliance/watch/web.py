@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 10.0  # a connection that says nothing for this long is closed
 AT_ONCE = 16  # requests answered at once; more are told to come again
+POLL_S = 0.05  # how often the server looks whether it is to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Web:
                 "and forwarded; metrics and health are not shown. See who has the port (ss -ltnp) or change watch.port."
             ) from None
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="watch", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
