@@ -112,7 +112,7 @@ class OrthancCloud:
         raise CannotStart(f"Orthanc did not start; nothing was sent. Its log: {self._folder / 'orthanc.log'}")
 
     def _get(self, path: str) -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")  # noqa: S310 - http on loopback
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - http on loopback

@@ -60,7 +60,7 @@ def run(
                 pause = idle_s
             except CannotStart:
                 raise  # it has to be started anew, which is its supervisor's work
-            except Exception:  # noqa: BLE001 - the edge of a service loop: house-style C2
+            except Exception:
                 log.exception("step failed", extra={"service": service.name})
                 failed()
                 busy = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.deid import deidentify
+from appliance.deid.instance import deidentify
 from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
 from appliance.deid.pseudonyms import KeyedPseudonyms, project_key
 from appliance.deid.ruleset import Ruleset, load_rules
