@@ -100,25 +100,26 @@ class Beneath:
             os.rename(making, name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def append(self, parts: Parts) -> BinaryIO:
-        """Open a file of ours for appending; made if missing. Raises NotTaken when something else lies there."""
+        """Open a file of ours for appending, unbuffered; made if missing. NotTaken if something else lies there."""
         with self.folder(parts[:-1], make=True) as folder:
             name = _plain(parts[-1])
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o600, dir_fd=folder)
         try:
             _insist_on_regular(os.fstat(descriptor))
-            return cast(BinaryIO, os.fdopen(descriptor, "ab"))
+            return cast(BinaryIO, os.fdopen(descriptor, "ab", buffering=0))
         except BaseException:
             os.close(descriptor)
             raise
 
-    def read(self, parts: Parts, limit: int) -> bytes:
-        """Return a small file's bytes; Unsafe if it is larger than ``limit``, NotTaken if it is no regular file."""
-        with self.open(parts) as file:
-            body = file.read(limit + 1)
-        if len(body) > limit:
-            raise Unsafe("A file of ours in the clinic's folder is larger than it can be; it was not read.")
-        return body
+    def read(self, parts: Parts, limit: int) -> bytes | None:
+        """Return the bytes of a small file of ours; None if it is gone, too large, or another thing of that name."""
+        try:
+            with self.open(parts) as file:
+                body = file.read(limit + 1)
+        except (FileNotFoundError, IsADirectoryError, NotTaken):
+            return None
+        return body if len(body) <= limit else None
 
     def names(self, parts: Parts = ()) -> list[str]:
         """Return the names in a folder, sorted; none if there is no such folder."""

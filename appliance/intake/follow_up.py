@@ -28,6 +28,10 @@ class Ledger(Protocol):
         """Return a number that no item ever had; durable before it returns."""
         ...
 
+    def at_least(self, used: int) -> None:
+        """Item numbers up to ``used`` were given before, whatever the journal knows of them."""
+        ...
+
     def item_counts(self, item: int) -> Mapping[tuple[State, str], int]:
         """Return how many images of the item are in which state for which reason ("" without one)."""
         ...

@@ -16,7 +16,7 @@ from appliance.intake import receipts, tally
 from appliance.intake.beneath import Beneath, Parts
 from appliance.intake.follow_up import FollowUp, Ledger
 from appliance.intake.inbox_observed import InboxObserved, Standing
-from appliance.intake.refusals import Refusal
+from appliance.intake.refusals import NotTaken, Refusal
 from appliance.intake.retries import Retries
 from appliance.intake.scan import FAILED, Seen, look
 from appliance.intake.settle import Settled, Settling
@@ -85,7 +85,7 @@ class ClinicInbox:
         self._observed = observed or InboxObserved()
         self._stopping = stopping
         self._below = Beneath(clinic.folder)
-        self._settling = Settling(config.quiet_s)
+        self._settling = Settling(config.quiet_s, config.scan_s)
         self._follow_up = FollowUp(self._below, ledger, monotonic)
         self._open: dict[str, Tally] | None = None  # by key; None until the folder was first reached
         self._shelves = Shelves(
@@ -145,8 +145,9 @@ class ClinicInbox:
             pause = min(pause, max(self._config.quiet_s, SHORTEST_S))
         self._next_scan = now + pause
         if self._open is None:
-            self._open = self._left_open()
+            self._ledger.at_least(receipts.highest_item(self._below))
             self._follow_up.begin()
+            self._open = {each.key: each for each in tally.left_open(self._below)}
         found = look(self._below)
         took = self._monotonic() - now
         self._next_scan = max(self._next_scan, now + DUTY * took)
@@ -155,15 +156,12 @@ class ClinicInbox:
         self._reach.worked()
         return found
 
-    def _left_open(self) -> dict[str, Tally]:
-        return {each.key: each for each in tally.left_open(self._below)}
-
     def _lost_sight(self, now: float, error: OSError) -> None:
         if not self._reach.failing:
             log.warning(
                 "inbox folder unreachable; nothing in it is lost, it is tried again and again; check the share, its "
                 "mount and its permissions",
-                extra={"source": self.clinic.source, "problem": error.strerror or type(error).__name__},
+                extra={"source": self.clinic.source, "problem": _problem(error)},
             )
         self._reach.failed(now)
 
@@ -173,7 +171,11 @@ class ClinicInbox:
         settled = self._settling.update(now, found)
         if self._work.waits(now):
             return False
-        self._close_ended(found)
+        try:
+            self._close_ended(found)
+        except OSError as error:
+            self._wait(ItemWaits(f"A receipt could not be written: {_problem(error)}.", all_do=True), self._work)
+            return False
         worked = False
         self._items = {key: retries for key, retries in self._items.items() if key in found and found[key].files}
         for item in settled:
@@ -209,16 +211,15 @@ class ClinicInbox:
             opened = self._tally_of(item.key)
             self._insist_on_writable(item)
             put_back = self._take_files(item, seen, opened)
-            opened.flush()
         except Interrupted:
             return
         except SpoolFull as error:
             raise ItemWaits(str(error), all_do=True) from error
         except ReadFailed as error:
             raise ItemWaits(f"{error} It is tried again; check the share or disk.", all_do=False) from error
-        except OSError as error:
+        except (OSError, NotTaken) as error:
             raise ItemWaits(
-                f"A file could not be stored or moved: {error.strerror or type(error).__name__}. Everything is still "
+                f"A file could not be stored or moved: {_problem(error)}. Everything is still "
                 "in the inbox or already safe. Check the state folder's disk and the rights on the clinic's folder.",
                 all_do=True,
             ) from error
@@ -323,6 +324,11 @@ class ClinicInbox:
                 "taken": counts[TAKEN], "refused": counts[REFUSED], "ms": round(seconds * 1000),
             },
         )  # fmt: skip
+
+
+def _problem(error: Exception) -> str:
+    """The kind of a failure without the names that its words would tell."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def _place_of(error: BaseException) -> str:

@@ -71,16 +71,14 @@ def update(clinic: Beneath, receipt: Receipt, counts: Counts, moment: datetime) 
 
     A receipt that the clinic removed is not made again.
     """
-    try:
-        text = clinic.read((RECEIPTS, receipt.name), _LARGEST).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return False
+    body = clinic.read((RECEIPTS, receipt.name), _LARGEST)
+    text = "" if body is None else body.decode("utf-8", "replace")
     upper, found, _ = text.partition(BECAME)
     taken = _TAKEN.search(upper)
     if not found or taken is None:
         return False
-    body = upper + BECAME + "\n" + _lower_part(counts, int(taken[1]), moment)
-    clinic.put((RECEIPTS, receipt.name), body.encode("utf-8", "backslashreplace"))
+    text = upper + BECAME + "\n" + _lower_part(counts, int(taken[1]), moment)
+    clinic.put((RECEIPTS, receipt.name), text.encode("utf-8", "backslashreplace"))
     return not _is_final(counts, int(taken[1]))
 
 
@@ -90,7 +88,7 @@ def followed(clinic: Beneath) -> Iterator[Receipt]:
         form = _FORM.fullmatch(name)
         if form is not None:
             text = clinic.read((RECEIPTS, name), _LARGEST)
-            if not text.rstrip().endswith(CLOSED.encode()):
+            if text is not None and not text.rstrip().endswith(CLOSED.encode()):
                 yield Receipt(name, int(form[2]))
 
 

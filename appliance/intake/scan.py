@@ -44,7 +44,7 @@ class Seen:
     litter       what operating systems leave behind
     too_deep     folders that were not entered
     folders      every folder of the item, outermost first, with its time of change
-    ready        the READY file, if there is one
+    ready_file   the READY file; ``ready`` if nothing else was changed after it
     """
 
     files: dict[Parts, Mark] = field(default_factory=dict)
@@ -52,7 +52,14 @@ class Seen:
     litter: list[Parts] = field(default_factory=list)
     too_deep: list[Parts] = field(default_factory=list)
     folders: dict[Parts, int] = field(default_factory=dict)
-    ready: Parts | None = None
+    newest_ns: int = 0  # last change of any file of it, by the file system's clock
+    ready_file: Parts | None = None
+    ready_ns: int = 0
+
+    @property
+    def ready(self) -> Parts | None:
+        """The READY file, if it was put last, as the sender's word that nothing more comes."""
+        return self.ready_file if self.ready_ns >= self.newest_ns else None
 
 
 def is_litter(name: str) -> bool:
@@ -82,6 +89,10 @@ def look(clinic: Beneath) -> dict[str, Seen]:
                 continue
             alone = entry.name.lower().endswith(ARCHIVE_NAMES)
             _add(found.setdefault(entry.name if alone else LOOSE, Seen()), (entry.name,), entry)
+    loose = found.get(LOOSE, Seen())
+    for seen in found.values():
+        if not seen.folders:  # a loose archive: READY beside it speaks for it too
+            seen.ready_file, seen.ready_ns = loose.ready_file, loose.ready_ns
     return found
 
 
@@ -137,6 +148,8 @@ def _add(seen: Seen, parts: Parts, entry: os.DirEntry[str], *, in_item: bool = T
     elif is_unfinished(entry.name):
         seen.unfinished[parts] = mark
     elif entry.name == READY and in_item and stat.S_ISREG(state.st_mode):
-        seen.ready = parts
+        seen.ready_file, seen.ready_ns = parts, state.st_ctime_ns
+        return
     else:
         seen.files[parts] = mark
+    seen.newest_ns = max(seen.newest_ns, state.st_ctime_ns)

@@ -39,10 +39,15 @@ class Settled:
 
 
 class Settling:
-    """Watches one clinic's items over successive scans. Seconds are monotonic; the caller brings them."""
+    """Watches one clinic's items over successive scans. Seconds are monotonic; the caller brings them.
 
-    def __init__(self, quiet_s: float) -> None:
+    ready_s  the quiet time of an item in which something was changed after READY was put: somebody may be copying a
+             folder, READY among the rest, or READY may be left from another day
+    """
+
+    def __init__(self, quiet_s: float, ready_s: float = 0.0) -> None:
         self._quiet_s = quiet_s
+        self._ready_s = min(ready_s, quiet_s)
         self._patience_s = PATIENCE * quiet_s
         self._items: dict[str, _Watched] = {}
 
@@ -100,7 +105,8 @@ class Settling:
     def _ready(self, key: str, seen: Seen, item: _Watched, now: float) -> Settled | None:
         waited = now - item.first
         # ">" for the first scan: with a quiet time of 0, two equal scans are still asked for.
-        quiet = now - item.quiet_since >= self._quiet_s and now > item.quiet_since
+        wanted = self._quiet_s if seen.ready_file is None else self._ready_s
+        quiet = now - item.quiet_since >= wanted and now > item.quiet_since
         if quiet or seen.ready is not None:
             return Settled(key, tuple(sorted(seen.files)), waited, whole=True)
         if waited < self._patience_s or waited == 0:

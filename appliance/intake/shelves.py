@@ -76,7 +76,7 @@ class Shelves:
             tally.note("/".join(parts), Fate(LITTER))
         for parts in seen.too_deep:
             tally.note("/".join(parts), Fate(REFUSED, Refusal.TOO_DEEP.value))
-        for parts in [*aside, *([seen.ready] if seen.ready else [])]:
+        for parts in [*aside, *([seen.ready_file] if seen.ready_file else [])]:
             try:
                 self._clinic.move(parts, _target(PROCESSED, parts, tally))
             except OSError:

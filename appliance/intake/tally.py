@@ -5,6 +5,7 @@ receipt is written. Losing its last lines in a power cut is harmless: those file
 by the journal.
 """
 
+import errno
 import json
 import re
 from collections import Counter
@@ -49,13 +50,16 @@ class Tally:
     def note(self, name: str, fate: Fate) -> None:
         """Remember what became of the file of this name; told twice, the last word holds."""
         self.fates[name] = fate
-        if self._log is not None:
-            self._log.write(_line([name, fate.what, fate.why, fate.detail]))
+        self._write([name, fate.what, fate.why, fate.detail])
 
-    def flush(self) -> None:
-        """Let the system have what was noted."""
-        if self._log is not None:
-            self._log.flush()
+    def _write(self, value: object) -> None:
+        try:
+            if self._log is not None:
+                self._log.write(_line(value))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # A clinic's full share must not keep us from emptying it; the log is a convenience.
 
     def counts(self) -> Counter[str]:
         """How many files had each fate."""
@@ -79,8 +83,7 @@ def opened(clinic: Beneath, number: int, key: str, date: str) -> Tally:
     """Begin the log of a new item."""
     tally = Tally(number, key, date)
     tally._log = clinic.append(_parts(number))
-    tally._log.write(_line({"item": number, "key": key, "date": date}))
-    tally.flush()
+    tally._write({"item": number, "key": key, "date": date})
     return tally
 
 
@@ -89,12 +92,12 @@ def left_open(clinic: Beneath) -> list[Tally]:
     found = []
     for name in clinic.names((RECEIPTS,)):
         if name.startswith(".item-") and name.endswith(".log"):
-            tally = _read(clinic.read((RECEIPTS, name), _LARGEST_LOG))
+            tally = _read(clinic.read((RECEIPTS, name), _LARGEST_LOG) or b"")
             if tally is None or name != _NAME.format(number=tally.number):
                 clinic.remove((RECEIPTS, name))
                 continue
             tally._log = clinic.append(_parts(tally.number))
-            tally._log.write(b"\n")  # the last line may be half a one
+            tally._write(None)  # the last line may be half a one: this ends it, and says nothing itself
             found.append(tally)
     return found
 

@@ -5,7 +5,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -13,6 +23,12 @@ log = logging.getLogger(__name__)
 
 # Changes made by another machine send no event here.
 NO_EVENTS = ("cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "vboxsf", "afs", "ceph", "glusterfs", "fuse")
+
+# What changes a folder. Opening and reading, which our own scans do all the time, are not among them.
+_CHANGES: list[type[FileSystemEvent]] = [
+    DirCreatedEvent, DirDeletedEvent, DirMovedEvent,
+    FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent,
+]  # fmt: skip
 
 
 class Waker:
@@ -25,29 +41,42 @@ class Waker:
         self._wake = wake
         self._observer: BaseObserver | None = None
         self._watches: dict[Path, ObservedWatch] = {}
-        self._silent: set[Path] = set()  # folders that are scanned only
+        self._known: dict[Path, tuple[int, int]] = {}  # each folder as it was met: a share may be mounted anew
+        # watchdog 7.1 logs the names of files, which may be patients'; what we need of it comes as exceptions.
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL + 1)
 
     def watch(self, folder: Path) -> bool:
-        """Watch ``folder`` as well; return whether events can be expected from it."""
-        if folder in self._watches or folder in self._silent:
+        """Watch ``folder`` as well; return whether events can be expected from it.
+
+        To be called again and again: a folder that was replaced or mounted anew is then watched anew.
+        """
+        try:
+            which = folder.stat()
+        except OSError:
+            return False
+        if self._known.get(folder) == (which.st_dev, which.st_ino):
             return folder in self._watches
+        self.forget(folder)
+        self._known[folder] = (which.st_dev, which.st_ino)
         kind = file_system_of(folder)
         if kind.split(".")[0] in NO_EVENTS:
-            self._give_up(folder, f"a {kind} share sends no events")
+            self._give_up(f"a {kind} share sends no events")
             return False
         try:
             if self._observer is None:
                 self._observer = Observer()
                 self._observer.start()
-            self._watches[folder] = self._observer.schedule(_Handler(self._wake, folder), str(folder), recursive=False)
+            self._watches[folder] = self._observer.schedule(
+                _Handler(self._wake, folder), str(folder), recursive=False, event_filter=_CHANGES
+            )
         except OSError as error:
-            self._give_up(folder, error.strerror or "events are not available")
+            self._give_up(error.strerror or "events are not available")
             return False
         return True
 
     def forget(self, folder: Path) -> None:
-        """Watch ``folder`` no longer; when it is back, it must be watched anew."""
-        self._silent.discard(folder)
+        """Watch ``folder`` no longer."""
+        self._known.pop(folder, None)
         watch = self._watches.pop(folder, None)
         if watch is not None and self._observer is not None:
             self._observer.unschedule(watch)
@@ -60,8 +89,7 @@ class Waker:
             self._observer = None
         self._watches.clear()
 
-    def _give_up(self, folder: Path, why: str) -> None:
-        self._silent.add(folder)
+    def _give_up(self, why: str) -> None:
         log.info("inbox folder is scanned without events", extra={"problem": why})
 
 
@@ -71,9 +99,7 @@ class _Handler(FileSystemEventHandler):
         self._folder = folder
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        # Our own opening and reading is an event too; only what changes the folder matters.
-        if event.event_type in ("created", "moved", "closed", "deleted"):
-            self._wake(self._folder)
+        self._wake(self._folder)
 
 
 def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -5,18 +5,16 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.config import Config, Inbox
 from appliance.errors import CannotStart
 from appliance.intake.archives import Scratch
-from appliance.intake.beneath import Beneath
 from appliance.intake.door import Door
 from appliance.intake.inbox import Clinic, ClinicInbox
 from appliance.intake.inbox_observed import InboxObserved, Standing
-from appliance.intake.receipts import highest_item
 from appliance.intake.scan import is_litter, is_unfinished
 from appliance.intake.taking import Taker
 from appliance.intake.wake import Waker
@@ -27,6 +25,7 @@ from appliance.spool.inside import Spool
 log = logging.getLogger(__name__)
 
 MOST_CLINICS_AT_ONCE = 32
+DRAIN_S = 30.0  # a file in hand may be finished for this long
 
 
 def _utc_now() -> datetime:
@@ -114,7 +113,9 @@ class InboxService:
         self._stopping.set()
         if self._waker is not None:
             self._waker.stop()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        # A share that hangs holds its thread for ever; what it was doing is done again at the next start.
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        wait(self._running.values(), timeout=DRAIN_S)
         self._door.close()
 
     def _find_clinics(self) -> None:
@@ -142,7 +143,8 @@ class InboxService:
                 self._forget(name)
         self._tell_standing()
         if self._waker is not None:
-            self._waker.watch(self._inbox.path)
+            for folder in (self._inbox.path, *(each.clinic.folder for each in self._clinics.values())):
+                self._waker.watch(folder)
 
     def _forget(self, name: str) -> None:
         if self._waker is not None:
@@ -163,9 +165,11 @@ class InboxService:
         folder = self._inbox.path / name
         listed = self._inbox.clinics.get(name)
         source = UNLISTED if listed is None else listed.source
-        self._ledger.at_least(highest_item(Beneath(folder)))
         self._clinics[name] = ClinicInbox(
-            Clinic(name, folder, source, self._config.project_of(clinic=name)),
+            # The name as text: no database takes the stray bytes that a share may put into names.
+            Clinic(
+                name.encode("utf-8", "backslashreplace").decode(), folder, source, self._config.project_of(clinic=name)
+            ),
             self._inbox,
             self._taker,
             self._ledger,
@@ -174,8 +178,6 @@ class InboxService:
             observed=self._observed,
             stopping=self._stopping.is_set,
         )
-        if self._waker is not None:
-            self._waker.watch(folder)
 
     def _tell_strays(self, strays: int) -> None:
         self._observed.strays(strays)

@@ -1,7 +1,7 @@
 """What a look into a clinic's folder finds."""
 
-import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_hidden_folders_are_left_alone(tmp_path):
 
 
 def test_ready_counts_in_the_items_own_folder_only(tmp_path):
-    put(tmp_path, "one/READY", "one/a", "two/sub/READY", "READY")
+    put(tmp_path, "one/a", "one/READY", "two/sub/READY", "READY")
 
     found = look(Beneath(tmp_path))
 
@@ -84,6 +84,17 @@ def test_ready_counts_in_the_items_own_folder_only(tmp_path):
     assert files(found["one"]) == {"one/a"}
     assert found["two"].ready is None
     assert found[LOOSE].ready == ("READY",)
+
+
+def test_ready_put_before_the_files_is_told_from_one_put_last(tmp_path):
+    put(tmp_path, "one/READY", "a.zip", "READY")
+    time.sleep(0.05)  # the file system's clock ticks in milliseconds
+    put(tmp_path, "one/a")
+
+    found = look(Beneath(tmp_path))
+
+    assert found["one"].ready is None and found["one"].ready_file
+    assert found["a.zip"].ready == ("READY",)
 
 
 def test_links_are_seen_as_things_not_as_what_they_point_to(tmp_path):
@@ -121,11 +132,11 @@ def test_a_clinic_folder_that_is_a_link_is_not_followed(tmp_path):
 
 def test_a_scan_leaves_no_descriptor_open(tmp_path):
     put(tmp_path, "one/a/b/c/d", "two/x")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
 
     look(Beneath(tmp_path))
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_twenty_thousand_names_are_scanned_in_well_under_a_second(tmp_path):

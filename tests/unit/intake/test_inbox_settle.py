@@ -12,7 +12,7 @@ def seen(*files, size=1, unfinished=(), ready=None):
     return Seen(
         files={parts: Mark(size, 1, 1) for parts in files},
         unfinished={parts: Mark(size, 1, 1) for parts in unfinished},
-        ready=ready,
+        ready_file=ready,
     )
 
 
@@ -62,6 +62,16 @@ def test_ready_ends_the_wait_at_once():
     assert Settling(60).update(0.0, {"study": seen(A, ready=("study", "READY"))}) != []
 
 
+def test_ready_that_was_not_put_last_shortens_the_wait_but_does_not_end_it():
+    settling = Settling(60, ready_s=2)
+    early = seen(A, ready=("study", "READY"))
+    early.newest_ns = 5
+
+    assert settling.update(0.0, {"study": early}) == []
+    assert settling.update(1.0, {"study": early}) == []
+    assert settling.update(2.0, {"study": early}) != []
+
+
 def test_ready_without_files_is_no_item():
     assert Settling(60).update(0.0, {LOOSE: seen(ready=("READY",))}) == []
 
@@ -78,7 +88,7 @@ def test_one_restless_item_does_not_hold_up_another():
 def test_what_never_falls_quiet_is_taken_file_by_file_after_the_patience():
     settling = Settling(60)
     settled = []
-    for number in range(0, 60 * PATIENCE // 30 + 1):
+    for number in range(60 * PATIENCE // 30 + 1):
         files = [("study", f"{each:03d}") for each in range(number + 1)]
         settled = settling.update(number * 30.0, {"study": seen(*files)})
 
