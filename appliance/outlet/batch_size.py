@@ -10,7 +10,7 @@ QUICK_S = 10.0  # a request that took less may grow
 SLOW_S = 30.0  # a request that took more shrinks, before it runs into a time-out
 FIRST_INSTANCES = 10
 FIRST_BYTES = 8 * MiB
-LEAST_BYTES = 1 * MiB
+LEAST_BYTES = 64 * 1024  # nginx's default limit is 1 MiB
 
 
 class BatchSize:
@@ -32,7 +32,12 @@ class BatchSize:
             if 2 * size > self.bytes:
                 self.bytes = min(self._most_bytes, 2 * self.bytes)
 
+    def was_too_large(self, size: int) -> None:
+        """A request of this size was answered by 413: a limit that stays, so it is not tried again until a restart."""
+        self._most_bytes = max(LEAST_BYTES, min(self._most_bytes, size // 2))
+        self.bytes = min(self.bytes, self._most_bytes)
+
     def was_too_much(self, instances: int, size: int) -> None:
-        """A request of this size was refused for its size, or broke. Connections that fail together halve once."""
+        """A request of this size broke or took too long. Connections that fail together halve once."""
         self.instances = max(1, min(self.instances, instances // 2))
         self.bytes = max(min(LEAST_BYTES, self._most_bytes), min(self.bytes, size // 2))

@@ -42,7 +42,12 @@ class Later:
     detail: str
 
 
-Verdict = Stored | RefusedForGood | Later
+@dataclass(frozen=True, slots=True)
+class FileLost:
+    """Its file is no longer in ready: nothing was sent, and it has to be made again from its original."""
+
+
+Verdict = Stored | RefusedForGood | Later | FileLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,14 @@ class Receipt:
 
     verdicts     by outside name; a parcel without one was not judged and is due again as soon as the destination is
     unavailable  set when the destination, not an instance, is the trouble
-    too_much     a smaller batch may have gone through: 413, time-out, 5xx
+    too_much     a smaller batch may have gone through: time-out, 5xx
+    too_large    no batch of this size will ever go through: 413
     """
 
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     unavailable: Unavailable | None = None
     too_much: bool = False
+    too_large: bool = False
 
 
 class There(Enum):

@@ -15,7 +15,7 @@ from appliance import config
 from appliance.dicom import part10, sniff
 from appliance.errors import CannotStart, Malformed, NotDicom
 from appliance.model import Parcel
-from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
+from appliance.outlet.destination import FileLost, Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
 from appliance.outlet.multipart import open_regular
 from appliance.reasons import Reason
 
@@ -45,7 +45,7 @@ class Folder:
             try:
                 source = open_regular(parcel.file)
             except FileNotFoundError:
-                verdicts[parcel.out] = RefusedForGood(Reason.READY_FILE_MISSING, "")
+                verdicts[parcel.out] = FileLost()
                 continue
             except OSError as error:
                 verdicts[parcel.out] = Later(None, f"it can't be read in ready ({error.strerror})")

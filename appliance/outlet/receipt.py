@@ -96,7 +96,7 @@ def judge(status: int, after_s: float | None, answer: Answer, parcels: Sequence[
     if 200 <= status < 300:
         return _accepted(status, answer, verdicts, unnamed)
     if status == TOO_LARGE:
-        return Receipt(verdicts | {parcel.out: _too_large(parcel, alone=alone) for parcel in unnamed}, too_much=True)
+        return Receipt(verdicts | {parcel.out: _too_large(parcel, alone=alone) for parcel in unnamed}, too_large=True)
     if status in ABOUT_THE_INSTANCE:
         refused = RefusedForGood(Reason.DESTINATION_REFUSED, f"HTTP {status} to this instance alone.")
         verdict = refused if alone else Later(0, f"HTTP {status} to a batch; next time alone")

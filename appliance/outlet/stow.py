@@ -8,6 +8,7 @@ import email.utils
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import requests
@@ -18,7 +19,7 @@ from appliance import __version__, config
 from appliance.model import Parcel
 from appliance.outlet import retrieve
 from appliance.outlet.auth import Login, LoginFailed, Secret, login
-from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
+from appliance.outlet.destination import FileLost, Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
 from appliance.outlet.multipart import MultipartBody
 from appliance.outlet.receipt import judge, read_answer
 from appliance.reasons import Reason
@@ -103,7 +104,7 @@ class Stow:
         if status == UNAUTHORIZED and self._login.renew(header):
             status, after_s, answer = self._post(body, self._login.header())
         receipt = judge(status, after_s, read_answer(answer), parcels)
-        return Receipt(self._compared(receipt.verdicts, parcels), receipt.unavailable, receipt.too_much)
+        return replace(receipt, verdicts=self._compared(receipt.verdicts, parcels))
 
     def _compared(self, verdicts: Mapping[str, Verdict], parcels: Sequence[Parcel]) -> dict[str, Verdict]:
         """Look at what the destination says it has already: our own, of a try whose answer was lost, is stored."""
@@ -141,7 +142,7 @@ class Stow:
 
 
 def _missing(file: str, parcels: Sequence[Parcel]) -> dict[str, Verdict]:
-    return {parcel.out: RefusedForGood(Reason.READY_FILE_MISSING, "") for parcel in parcels if str(parcel.file) == file}
+    return {parcel.out: FileLost() for parcel in parcels if str(parcel.file) == file}
 
 
 def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:

@@ -15,7 +15,7 @@ from appliance.model import Parcel
 from appliance.outlet import folder, stow
 from appliance.outlet.batch_size import BatchSize
 from appliance.outlet.breaker import Breaker, BreakerState
-from appliance.outlet.destination import Destination, Later, RefusedForGood, Stored
+from appliance.outlet.destination import Destination, FileLost, Later, RefusedForGood, Stored
 from appliance.reasons import Reason
 from appliance.services.carrier import Delivered
 from appliance.services.lane import FRESH, Lane
@@ -104,6 +104,7 @@ class Forward:
             pass
         if abandoned:
             log.warning("requests abandoned; their instances are stored again", extra={"count": abandoned})
+        self._outbox.close()
 
     # --- what came back -------------------------------------------------------------------------------------------
 
@@ -138,6 +139,9 @@ class Forward:
                     )
                 case Later(after_s, detail):
                     self._postpone(parcel, name, after_s, detail)
+                case FileLost():
+                    self._outbox.file_lost(parcel.out)
+                    log.warning("ready file lost; made again from its original", extra={"spool_id": parcel.out})
                 case None:
                     pass  # not judged: the row stays as it is and is due as soon as the destination is
         if stored:
@@ -174,7 +178,7 @@ class Forward:
             lane.told = state
             self._observer.breaker(lane.name, state is not BreakerState.CLOSED)
             if opened:
-                waiting = self._outbox.waiting(lane.name)
+                waiting = self._outbox.destinations().get(lane.name, {}).get("WAITING", 0)
                 log.warning(paused(lane.name, lane.breaker.why, waiting), extra={"destination": lane.name})
             elif worked_again:
                 log.info("forwarding goes on", extra={"destination": lane.name})

@@ -2,7 +2,7 @@
 
 import queue
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,9 @@ FRESH = 1  # attempts, this one included, up to which a parcel goes with others
 class Claims(Protocol):
     """What a lane needs of the outbox."""
 
-    def claim(self, destination: str, limit: int, max_bytes: int, now: float, busy: set[str]) -> Sequence[Parcel]: ...
+    def claim(
+        self, destination: str, limit: int, max_bytes: int, now: float, busy: Collection[str]
+    ) -> Sequence[Parcel]: ...
 
     def earlier_digests(self, sop_instance: str, destination: str) -> Sequence[str]: ...
 
@@ -83,7 +85,9 @@ class Lane:
         delivery, receipt = delivered.delivery, delivered.receipt
         self._carried.pop(id(delivery)).free = True
         self._in_hand.difference_update(parcel.out for parcel in delivery.parcels)
-        if receipt.too_much:
+        if receipt.too_large:
+            self.size.was_too_large(delivery.size)
+        elif receipt.too_much:
             self.size.was_too_much(len(delivery.parcels), delivery.size)
         elif receipt.unavailable is None:
             self.size.took(delivered.seconds, len(delivery.parcels), delivery.size)

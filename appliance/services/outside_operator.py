@@ -1,12 +1,12 @@
 """What is asked of the outside, carried out by the service that owns it. Requests come as files; none is trusted.
 
     verb      arguments                                what happens
-    open      {"source", "project", "by"}              what waits for an operator's leave may go, now and later
-    close     {"source", "project", "by"}              from now on it waits again
+    open      {"source", "project", "by"}              what waits for an operator's leave may go, now and later;
+                                                       "done" is how many deliveries were let go
+    close     {"source", "project", "by"}              what comes from now on waits again
     abandon   {"destination", "by"}                    a destination no longer configured: its deliveries are refused
                                                        as destination-removed
-    drop      {"outs": […]}                            REJECTED files whose original was discarded or begins a new
-                                                       round are removed
+    withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
 
 The answer is {"done": n}, with "error" when nothing could be done.
@@ -58,19 +58,18 @@ class OutsideOperator:
                 return self._gate(request, self._outbox.close_source)
             case "abandon":
                 return self._abandon(_text(request, "destination"))
-            case "drop":
-                return self._drop(request.args.get("outs"))
+            case "withdraw":
+                return self._withdraw(request.args.get("outs"))
             case "retry":
                 return self._retry(_text(request, "destination"))
             case _:
                 raise RequestRefused(f"'{OWNER}' can't be asked to do this; nothing was changed.")
 
-    def _gate(self, request: Request, move: Callable[[str, str], object]) -> int:
+    def _gate(self, request: Request, move: Callable[[str, str], int | None]) -> int:
         source = _text(request, "source")
         if not is_source(source):
             raise RequestRefused("A source is 1 to 16 letters, digits or underscores; nothing was changed.")
-        move(source, _text(request, "project"))
-        return 1
+        return move(source, _text(request, "project")) or 0
 
     def _abandon(self, destination: str) -> int:
         if destination in self._breakers:
@@ -80,9 +79,11 @@ class OutsideOperator:
             )
         return self._outbox.abandon(destination)
 
-    def _drop(self, outs: object) -> int:
+    def _withdraw(self, outs: object) -> int:
         named = outs if isinstance(outs, list) else []
-        return sum(self._outbox.drop(out) for out in named if isinstance(out, str) and is_out_name(out))
+        known = [out for out in named if isinstance(out, str) and is_out_name(out)]
+        self._outbox.withdraw(known)
+        return len(known)
 
     def _retry(self, destination: str) -> int:
         breaker = self._breakers.get(destination)

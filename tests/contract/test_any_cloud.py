@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from appliance.outlet.destination import Later, RefusedForGood, Stored, There, deliver_changed
+from appliance.outlet.destination import FileLost, Later, RefusedForGood, Stored, There, deliver_changed
 from appliance.reasons import Reason
 from tests.make.parcels import changed, damaged, data_set_digest, parcels
 
@@ -144,10 +144,7 @@ def test_an_instance_whose_ready_file_vanished_is_told_apart(keeping, connect, o
 
     receipt = connect(keeping).deliver([here, gone])
 
-    verdict = receipt.verdicts[gone.out]
-    assert isinstance(verdict, RefusedForGood)
-    assert verdict.reason is Reason.READY_FILE_MISSING
-    assert here.out not in receipt.verdicts
+    assert receipt.verdicts == {gone.out: FileLost()}
 
 
 def test_a_link_in_ready_is_never_followed(keeping, connect, outbound, tmp_path):

@@ -101,6 +101,8 @@ class FakeCloud:
         self.bytes_received = 0
         self.connections = 0
         self.lets_look = True  # False: 403 to WADO-RS
+        self.when: Callable[[list[str]], bool] = lambda _: False  # given a request's UIDs: whether ``then`` is done
+        self.then = ok
         self._script: list[Act] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -202,6 +204,8 @@ class FakeCloud:
         self.bytes_received += len(body)
         files = _parts(body, handler.headers["Content-Type"]) if len(body) == length else []
         names = [_name(file) for file in files]
+        if self.when([uid for _, uid in names]):
+            act = self.then
         with self._lock:
             self.requests.append([uid for _, uid in names])
             self.moments.append(time.monotonic())

@@ -1,5 +1,7 @@
 """When a destination is tried, and when it is left alone."""
 
+from itertools import pairwise
+
 import pytest
 
 from appliance.outlet.breaker import FIRST_S, LONGEST_ASKED_S, LONGEST_S, TOLERATED, Breaker, BreakerState
@@ -85,7 +87,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_the_longest(breaker, clock):
         clock.now += breaker.waits_s
 
     assert pauses[0] <= FIRST_S
-    assert all(later == pytest.approx(2 * earlier) for earlier, later in zip(pauses[:7], pauses[1:8], strict=True))
+    assert all(later == pytest.approx(2 * earlier) for earlier, later in pairwise(pauses[:8]))
     assert max(pauses) <= LONGEST_S
 
 

@@ -131,7 +131,7 @@ def test_an_instance_refused_alone_is_refused_for_good(status):
 def test_413_halves_a_batch_and_rejects_an_instance_that_is_alone_too_large():
     batch, alone = judged(413, b"", ONE, TWO), judged(413, b"", ONE)
 
-    assert batch.too_much
+    assert batch.too_large
     assert all(isinstance(verdict, Later) for verdict in batch.verdicts.values())
     assert isinstance(alone.verdicts["out-1"], RefusedForGood)
     assert alone.verdicts["out-1"].reason is Reason.TOO_LARGE_FOR_DESTINATION

@@ -1,0 +1,123 @@
+"""The forward service in this process, on an outbox in a temporary folder, stepped by its own loop."""
+
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from appliance.config import Destination
+from appliance.reasons import Reason
+from appliance.services.carrier import Delivered
+from appliance.services.forward import Forward, lane_to
+from appliance.services.lane import Lane
+from appliance.services.loop import run
+from appliance.services.outside_operator import OutsideOperator
+from appliance.spool.outbox import Outbox
+from appliance.spool.requests import Requests
+
+
+class Observed:
+    """Counts what the service tells its metrics."""
+
+    def __init__(self) -> None:
+        self.stored_instances: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.requests = 0
+        self.breakers: list[tuple[str, bool]] = []
+
+    def stored(self, destination: str, source: str, size: int) -> None:
+        self.stored_instances[f"{destination} {source}"] += 1
+        self.bytes[destination] += size
+
+    def delivered(self, destination: str, seconds: float) -> None:
+        self.requests += 1
+
+    def refused(self, destination: str, reason: Reason) -> None:
+        self.refusals[reason.value] += 1
+
+    def later(self, destination: str, count: int) -> None:
+        self.retries[destination] += count
+
+    def breaker(self, destination: str, is_open: bool) -> None:
+        self.breakers.append((destination, is_open))
+
+
+class Forwarding:
+    """A running forward service. A context manager.
+
+    hurry  seconds of back-off become this share of a second, so that tests need not wait
+    """
+
+    def __init__(
+        self, root: Path, destinations: Sequence[Destination], *, hurry: float = 1.0, drain_s: float = 5.0
+    ) -> None:
+        self.outbox = Outbox(root / "outside")
+        self.requests = Requests(root / "requests")
+        self.observed = Observed()
+        self._began = time.time()
+        done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
+        chance = random.Random(1).random
+        self.lanes: list[Lane] = [
+            lane_to(destination, done, clock=lambda: time.monotonic() / hurry, chance=chance)
+            for destination in destinations
+        ]
+        self._service = Forward(
+            Outbox(root / "outside"),
+            self.lanes,
+            done,
+            operator=OutsideOperator(
+                self.outbox, Requests(root / "requests"), {lane.name: lane.breaker for lane in self.lanes}
+            ),
+            observer=self.observed,
+            clock=lambda: self._began + (time.time() - self._began) / hurry,
+            chance=chance,
+            drain_s=drain_s,
+        )
+        self._stop = threading.Event()
+        self.errors: list[int] = []
+        self._thread = threading.Thread(
+            target=run,
+            args=(self._service, self._stop),
+            kwargs={"idle_s": 0.01, "failed": lambda: self.errors.append(1)},
+            daemon=True,
+        )
+
+    def __enter__(self) -> "Forwarding":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.outbox.close()
+
+    def stop(self) -> float:
+        """SIGTERM; return the seconds until it had ended."""
+        began = time.monotonic()
+        self._stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the service did not end"
+        return time.monotonic() - began
+
+    def states(self) -> dict[str, int]:
+        """How many are READY, FORWARDED and REJECTED."""
+        counted: Counter[str] = Counter()
+        for each in self.outbox.counts():
+            counted[each.state.value] += each.n
+        return dict(counted)
+
+    def until(self, so: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Wait until it is so."""
+        deadline = time.monotonic() + seconds
+        while not so():
+            assert time.monotonic() < deadline, f"not so after {seconds} s: {self.states()}"
+            time.sleep(0.01)
+
+    def until_settled(self, seconds: float = 5.0) -> dict[str, int]:
+        """Wait until nothing is READY; return the counts."""
+        self.until(lambda: not self.states().get("READY"), seconds)
+        return self.states()
