@@ -25,6 +25,8 @@ _REPEATERS = tuple(
 )
 _REPEATER_BY_KEYWORD = {keyword: (mask, digits) for mask, digits, _, keyword in _REPEATERS if keyword}
 
+KEYWORDS = (*_TAG_BY_KEYWORD, *_REPEATER_BY_KEYWORD)
+
 
 @lru_cache(maxsize=4096)
 def _repeater(tag: Tag) -> tuple[str, str] | None:
