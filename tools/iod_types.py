@@ -18,7 +18,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 # VRs that the engine also acts upon without a row in the profile.
-FALLBACK = {"DA", "DT", "TM", "PN", "UT", "LT", "ST", "UC", "UR"}
+FALLBACK = {"DA", "DT", "TM", "PN", "UT", "LT", "ST", "UC", "UR", "LO", "SH"}
 
 
 def rows_that_depend_on_type(profile: Path) -> set[int]:

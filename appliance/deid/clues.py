@@ -128,7 +128,7 @@ def _collect(data_set: DataSet, clues: Clues) -> None:
 
 def _text(element: Element, data_set: DataSet) -> str:
     assert isinstance(element.value, bytes)  # noqa: S101 - every caller has looked
-    return decode(element.value, data_set.charsets).strip(" \0")
+    return decode(element.value, element.vr, data_set.charsets).text.strip(" \0")
 
 
 def _name(text: str, clues: Clues) -> None:

@@ -282,7 +282,9 @@ def patient_number(element: Element | None, source: DataSet) -> str:
     """Return a Patient ID as text: padding stripped, leading zeros kept. "" without one."""
     if element is None or not isinstance(element.value, bytes):
         return ""
-    return decode(element.value, source.charsets).strip(" \0")
+    text, exact = decode(element.value, element.vr, source.charsets)
+    # Bytes that are not of their character set stay distinct, whatever they were meant to say: no two patients meet.
+    return (text if exact else element.value.decode("latin-1")).strip(" \0")
 
 
 __all__ = ["WORD", "Engine", "latin", "patient_number"]

@@ -16,6 +16,7 @@ from appliance.deid.verify import SecondLook, pieces
 from appliance.dicom.element import SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
 from appliance.dicom.meta import FileMeta
 from appliance.dicom.part10 import Part10
+from appliance.dicom.text import is_known_charset
 from appliance.errors import Malformed
 from appliance.model import Provenance
 from appliance.reasons import Reason
@@ -121,7 +122,7 @@ def _character_set(result: DataSet) -> None:
     if element is None:
         return
     names = [name.strip() for name in latin(element.value).split("\\")]
-    if not all(not name or name in ("GB18030", "GBK") or name.startswith("ISO") for name in names):
+    if not all(is_known_charset(name) for name in names):
         result.remove(SPECIFIC_CHARACTER_SET)
 
 

@@ -67,6 +67,31 @@ _TERMS = frozenset(
         0x300A007B,  # Fraction Pattern
     }
 )
+# Unlisted short texts that are of the same kinds as the table's rows: numbers of orders, dates, comments, addresses.
+_LIKE_LISTED = frozenset(
+    {
+        0x00100033,  # Patient's Birth Date in Alternative Calendar
+        0x00100034,  # Patient's Death Date in Alternative Calendar
+        0x00102295,  # Breed Registration Number
+        0x00181003,  # Device ID
+        0x00181803,  # NTP Source Address
+        0x00287007,  # System Status Comment
+        0x0028702A,  # Test Result Comment
+        0x00401006,  # Placer Order Number / Procedure (retired)
+        0x00401007,  # Filler Order Number / Procedure (retired)
+        0x00402006,  # Placer Order Number / Imaging Service Request (retired)
+        0x00402007,  # Filler Order Number / Imaging Service Request (retired)
+        0x00700068,  # Graphic Layer Description
+        0x00700081,  # Content Description
+        0x00700207,  # Graphic Group Label
+        0x0074100C,  # Contact Display Name
+        0x00880130,  # Storage Media File-set ID
+        0x21000160,  # Owner ID
+        0x30040006,  # Dose Comment
+        0x300600C8,  # Frame of Reference Transformation Comment
+        0x40080103,  # Reference to Recorded Sound
+    }
+)
 # Unlisted bytes whose form is known: everything else of VR OB can hold anything.
 _KNOWN_BYTES = frozenset({0x00282000, 0x00701808})  # ICC Profile, Weighting Lookup Table Data
 # Other people's identity data and marks that no longer hold.
@@ -243,7 +268,8 @@ class Place:
                     act = _kept(vrs) if option.endswith("FullDates") else _moved(vrs)
                     return Step(act or careful, careful, vrs, option, retained=option.endswith("FullDates"))
             return Step(careful, careful, vrs, f"unlisted {vr}")
-        if vr == "PN" or (vr in _FREE_TEXT and tag not in _TERMS) or (vrs == ("OB",) and tag not in _KNOWN_BYTES):
+        free = vr in _FREE_TEXT and tag not in _TERMS
+        if vr == "PN" or free or tag in _LIKE_LISTED or (vrs == ("OB",) and tag not in _KNOWN_BYTES):
             return Step(careful, careful, vrs, f"unlisted {vr}")
         return Step(Act.KEEP, careful, vrs, "not listed")
 

@@ -15,9 +15,11 @@ from appliance.dicom.text import decode
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ALNUM = re.compile(r"[a-z0-9]+")
+_BLANKS = re.compile(" {2,}")
 _UID = re.compile(r"[0-2](?:\.\d+){3,}")
 _TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _NUMBER_VRS = frozenset({"AS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "SV", "TM", "UL", "US", "UV", "AT"})
+_AS_TEXT = {"UN": "UT", "OB": "UT", "CS": "LO"}  # a name in a code's place is written like a text all the same
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _LEAST_INSIDE = 7  # letters of a name that is searched within longer words too
 _LEAST_DIGITS = 8  # a shorter number of digits only is also a measurement, a time, a size
@@ -72,6 +74,8 @@ class SecondLook:
             return True
         if any(word in text for word in words if len(word) >= _LEAST_INSIDE or not word.isascii()):
             return True
+        if "  " in text:
+            text = _BLANKS.sub(" ", text)
         return any(phrase in text for phrase in self.clues.phrases)
 
     def _has_uids(self, text: str) -> bool:
@@ -127,7 +131,7 @@ def _haystack(values: list[tuple[Element, DataSet]]) -> tuple[str, str]:
             continue
         (numbers if element.vr in _NUMBER_VRS else texts).append(value)
         if not value.isascii():
-            others.append(folded(decode(value, data_set.charsets)))
+            others.append(folded(decode(value, _AS_TEXT.get(element.vr, element.vr), data_set.charsets).text))
             if element.vr not in _TEXT_VRS:
                 others += [folded(value.decode(coding, "ignore")) for coding in ("utf-8", "utf-16-le", "utf-16-be")]
     found = _plain(texts)

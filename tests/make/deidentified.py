@@ -1,0 +1,42 @@
+"""What the tests of this room share: an instance through the one door, and back as pydicom reads it."""
+
+import io
+from typing import Any
+
+import pydicom
+
+from appliance.deid.instance import deidentify
+from appliance.deid.outcome import Deidentified, Outcome
+from appliance.deid.pseudonyms import KeyedPseudonyms
+from appliance.deid.ruleset import Ruleset
+from appliance.dicom import part10
+from appliance.model import Provenance
+from tests.make import make
+
+KEY = b"a key for tests, 32 bytes long.."
+
+
+def outcome_of(body: bytes, rules: Ruleset, *, key: bytes = KEY, accepted: Any = (), domain: str = "site") -> Outcome:
+    """What becomes of the bytes of a DICOM file."""
+    return deidentify(
+        part10.read(io.BytesIO(body)),
+        rules=rules,
+        pseudonyms=KeyedPseudonyms(key, "st"),
+        provenance=Provenance("CT1"),
+        accepted=frozenset(accepted),
+        domain=domain,
+    )
+
+
+def written(body: bytes, rules: Ruleset, **how: Any) -> bytes:
+    """The bytes of the de-identified file; fails if it is withheld."""
+    outcome = outcome_of(body, rules, **how)
+    assert isinstance(outcome, Deidentified), outcome
+    target = io.BytesIO()
+    part10.write(outcome.meta, outcome.dataset, outcome.transfer_syntax, part10.read(io.BytesIO(body)).source, target)
+    return target.getvalue()
+
+
+def passed(data: pydicom.Dataset, rules: Ruleset, syntax: str = make.EXPLICIT, **how: Any) -> pydicom.Dataset:
+    """The de-identified instance as pydicom reads it."""
+    return pydicom.dcmread(io.BytesIO(written(make.file(data, syntax), rules, **how)), force=True)
