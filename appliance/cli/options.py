@@ -1,0 +1,95 @@
+"""What the commands have in common: which configuration, for whom the answer is, and how it is printed."""
+
+import getpass
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from appliance import config
+from appliance.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Where a configuration is looked for when -c does not say.
+NAMED_BY = "APPLIANCE_CONFIG"
+PLACES = (Path("appliance.yaml"), Path("/etc/appliance/appliance.yaml"))
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Configuration. Left out: ${NAMED_BY}, ./appliance.yaml, /etc/appliance/appliance.yaml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs.")
+
+
+def with_config(function: F) -> F:
+    """Give a command ``-c FILE`` and ``--json``."""
+    return config_option(json_option(function))
+
+
+def load(config_file: Path | None, environ: Mapping[str, str] = os.environ) -> config.Config:
+    """Return the configuration that ``-c`` names, or the first that is there. Raises ConfigError."""
+    if config_file is not None:
+        return config.load(config_file)
+    if environ.get(NAMED_BY):
+        return config.load(Path(environ[NAMED_BY]))
+    for place in PLACES:
+        if place.exists():
+            return config.load(place)
+    raise ConfigError(
+        "There is no configuration: no -c FILE was given, and neither "
+        f"{' nor '.join(str(place) for place in PLACES)} exists. Make one: appliance config example > appliance.yaml"
+    )
+
+
+def operator() -> str:
+    """Return who asks, for the audit: the login name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, in a container for one
+        return str(os.getuid())
+
+
+def answer(content: Mapping[str, Any]) -> None:
+    """Print ``content`` as JSON."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def say(text: str = "") -> None:
+    """Print a line for a person."""
+    click.echo(text)
+
+
+def plain(text: object) -> str:
+    """Return raw text from the network as it may be shown: no control characters that would steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """Print a table; cells are plain text, whatever they hold."""
+    table = Table(title=title or None, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def age(seconds: float) -> str:
+    """Return a duration in the unit that a person would use."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
