@@ -1,0 +1,132 @@
+"""``appliance trace ID``: one instance's way, from the door to each destination, without a word of the patient."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.cli.options import answer, load, plain, say, show_table, with_config
+from appliance.errors import RequestRefused
+from appliance.lifecycle import State
+from appliance.reasons import Reason
+from appliance.spool.journal_view import Trace
+from appliance.spool.outbox_view import Delivery
+from appliance.spool.overview import Overview
+
+
+@click.command("trace")
+@with_config
+@click.argument("id_or_uid", metavar="ID")
+def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
+    """Show one instance's way. ID: a spool id, an outside name, or a SOP Instance UID (original or new).
+
+    Original UIDs and patients are not shown: the id says where the original lies.
+    """
+    settings = load(config_file)
+    overview = Overview(settings.state)
+    try:
+        found = overview.trace(id_or_uid)
+    finally:
+        overview.close()
+    if not found:
+        raise RequestRefused(
+            "Nothing here has this id or UID; nothing was changed. Ids are shown by: appliance quarantine list, "
+            "by the log, and by the clinic's receipts. Rows are kept for retention.rows_days."
+        )
+    content = [_content(trace, deliveries) for trace, deliveries in found]
+    if as_json:
+        answer({"instances": content})
+    else:
+        for each in content:
+            _show(each)
+    return 0
+
+
+def visible(trace: Trace) -> str:
+    """Return the state that a person is shown: the outside's word holds for what passed."""
+    if trace.instance.state is not State.PASSED:
+        return trace.instance.state.value
+    return trace.outside or State.READY.value
+
+
+def moment(seconds: float) -> str:
+    """Return POSIX seconds as UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _content(trace: Trace, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    instance = trace.instance
+    came = instance.provenance
+    return {
+        "id": instance.id,
+        "state": visible(trace),
+        "round": instance.round,
+        "received": moment(instance.received.timestamp()),
+        "bytes": instance.size,
+        "source": came.source,
+        "project": came.project,
+        "calling_ae": plain(came.calling_ae),
+        "called_ae": plain(came.called_ae),
+        "peer": plain(came.peer),
+        "item": came.item,
+        "attempts": instance.attempts,
+        "deferred_until": moment(trace.not_before) if trace.not_before else None,
+        "reason": instance.reason,
+        "detail": instance.detail,
+        "accepted": sorted(instance.accepted),
+        "out": instance.out,
+        "sop_instance": trace.sop_instance,
+        "original_purged": trace.purged,
+        "deliveries": [_delivery(each) for each in deliveries],
+        "history": [
+            {
+                "round": move.round,
+                "at": moment(move.at),
+                "event": move.event,
+                "state": move.state,
+                "reason": move.reason,
+                "detail": move.detail,
+                "by": plain(move.by),
+            }
+            for move in trace.history
+        ],
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "destination": delivery.destination,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "at": moment(delivery.at) if delivery.at else None,
+        "not_before": moment(delivery.not_before) if delivery.not_before else None,
+        "reason": delivery.reason,
+        "detail": delivery.detail,
+    }
+
+
+def _show(content: dict[str, Any]) -> None:
+    say(f"{content['id']} is {content['state']} (round {content['round']})")
+    if content["reason"]:
+        words = Reason(content["reason"]).words
+        say(f"{content['reason']}. {words.what} {content['detail']}")
+        say(words.advice.replace(" ID", f" {content['id']}"))
+    told = ("received", "bytes", "source", "project", "calling_ae", "called_ae", "peer", "out", "sop_instance")
+    show_table(("", ""), [(name, content[name]) for name in told if content[name]])
+    if content["history"]:
+        show_table(
+            ("at", "round", "event", "state", "reason", "by"),
+            [[move[name] for name in ("at", "round", "event", "state", "reason", "by")] for move in content["history"]],
+            title="history",
+        )
+    if content["deliveries"]:
+        show_table(
+            ("destination", "state", "attempts", "at", "detail"),
+            [
+                [each[name] or "" for name in ("destination", "state", "attempts", "at", "detail")]
+                for each in content["deliveries"]
+            ],
+            title="deliveries",
+        )
