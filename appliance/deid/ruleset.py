@@ -16,8 +16,9 @@ from appliance.deid.plan import CARRIED_OUT, OPTION_CODES, Place
 from appliance.deid.pseudonyms import DayRange
 from appliance.deid.standard import Standard, load_standard
 from appliance.deid.uids import is_uid
-from appliance.dicom import query
-from appliance.dicom.element import DataSet
+from appliance.dicom.dictionary import vr_of
+from appliance.dicom.element import DataSet, Element, is_private
+from appliance.dicom.query import BadQuery, Query, parse_query
 from appliance.errors import ConfigError
 from appliance.reasons import Reason
 from appliance.yamlfile import Node, kind, parse, suggestion
@@ -72,7 +73,7 @@ class Ruleset:
     options: frozenset[str]
     shift: DayRange
     sop_classes: frozenset[str]
-    labels: tuple[tuple[str, query.Query], ...]
+    labels: tuple[tuple[str, Query], ...]
     forward: Scope
     quarantine: tuple[Quarantine, ...]
     standard: Standard = field(repr=False, compare=False)
@@ -89,7 +90,8 @@ class Ruleset:
 
     def labels_of(self, data_set: DataSet) -> frozenset[str]:
         """Return the labels of an original, ALL among them."""
-        return frozenset({ALL, *(name for name, test in self.labels if test.matches(data_set))})
+        readable = _readable(data_set)
+        return frozenset({ALL, *(name for name, test in self.labels if test.matches(readable))})
 
     def destinations_for(self, labels: frozenset[str], names: tuple[str, ...]) -> tuple[str, ...]:
         """Return which of the destinations an instance with these labels goes to: all of them, until rules say less."""
@@ -188,8 +190,8 @@ def _sop_classes(node: Node, _: frozenset[str]) -> frozenset[str]:
     return frozenset(classes)
 
 
-def _labels(node: Node | None) -> tuple[tuple[str, query.Query], ...]:
-    labels: dict[str, query.Query] = {}
+def _labels(node: Node | None) -> tuple[tuple[str, Query], ...]:
+    labels: dict[str, Query] = {}
     for child in () if node is None else _list(node, "Labels"):
         keys = _keys(child, {"Name": 1, "DICOMQueryFilter": 1})
         if set(keys) != {"Name", "DICOMQueryFilter"}:
@@ -201,10 +203,10 @@ def _labels(node: Node | None) -> tuple[tuple[str, query.Query], ...]:
     return tuple(labels.items())
 
 
-def _query(node: Node) -> query.Query:
+def _query(node: Node) -> Query:
     try:
-        return query.parse(_text(node, "DICOMQueryFilter"))
-    except query.QueryError as error:
+        return parse_query(_text(node, "DICOMQueryFilter"))
+    except BadQuery as error:
         raise node.wrong(f"DICOMQueryFilter: {error}") from None
 
 
@@ -262,6 +264,17 @@ def _meaning(node: Node) -> Any:
     if isinstance(node.value, dict):
         return {key: _meaning(child) for key, child in node.value.items()}
     return [_meaning(child) for child in node.value] if isinstance(node.value, tuple) else node.value
+
+
+def _readable(data_set: DataSet) -> DataSet:
+    """Return the Data Set with public attributes written as UN read by their tag: a label must not miss them."""
+    unknown = [element for element in data_set if element.vr == "UN" and not is_private(element.tag)]
+    if not unknown:
+        return data_set
+    readable = DataSet(dict(data_set.elements), data_set.little_endian, data_set.charsets)
+    for element in unknown:
+        readable.put(Element(element.tag, vr_of(element.tag), element.value))
+    return readable
 
 
 _READERS: Mapping[str, Callable[[Node, frozenset[str]], Any]] = {

@@ -9,6 +9,7 @@ from appliance.deid.ruleset import load_rules
 from appliance.reasons import Reason
 from tests.make import make
 from tests.make.deidentified import outcome_of, passed
+from tests.make.secrets import unknown
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,13 @@ def test_what_may_show_a_name_in_its_pixels_waits_until_a_person_accepts_it(data
     assert isinstance(outcome, Refused) and outcome.reason is reason
     assert outcome.detail.startswith("By rule, line ")
     assert isinstance(outcome_of(make.file(data), rules, accepted={reason.value}), Deidentified)
+
+
+def test_a_mark_that_was_written_as_unknown_bytes_counts(rules):
+    data = make.ct()
+    data[0x00280301] = unknown(0x00280301, b"YES ")
+
+    assert reason_of(data, rules) is Reason.BURNED_IN_RISK
 
 
 @pytest.mark.parametrize("data", [make.ct(), make.mr(), make.sr(), make.presentation_state()])
@@ -162,8 +170,6 @@ def test_sequences_nested_in_unknown_bytes_without_end_are_refused(rules):
         item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inside)) + inside
         inside = struct.pack("<HHL", 0x0008, 0x9215, len(item)) + item
     data = make.ct()
-    from tests.make.secrets import unknown
-
     data[0x00089215] = unknown(0x00089215, inside[8:])
 
     outcome = outcome_of(make.file(data), rules)
