@@ -75,9 +75,12 @@ class House:
 
     def crash(self) -> None:
         """Let go of both sides as a killed process does: nobody says that it ended cleanly."""
+        self.close_without_saying_so()
+        self.open()
+
+    def close_without_saying_so(self) -> None:
         for side in (self.spool, self.outbox):
             side.custody.database.close()
-        self.open()
 
     def recover(self, window: int = 100_000) -> None:
         recover_inside(self.spool, self.outbox, window=window).finish()

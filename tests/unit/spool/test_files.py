@@ -16,6 +16,10 @@ from appliance.spool.files import LockedFolder, Receiving, free_bytes, open_regu
 ID = "20261120T181522123Z-CT1-k7f3q9"
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 class Full:
     """A body, or a step, for which the disk has no space."""
 
@@ -50,7 +54,7 @@ def test_what_is_put_is_there_as_a_whole_and_nothing_beside_it(tmp_path):
 
     assert size == 5
     assert target.read_bytes() == b"after"
-    assert os.listdir(tmp_path) == ["note.txt"]
+    assert names(tmp_path) == ["note.txt"]
 
 
 def test_what_is_put_can_be_read_by_the_group_whatever_the_umask(tmp_path):
@@ -72,7 +76,7 @@ def test_a_full_disk_or_quota_is_told_as_spool_full_and_leaves_what_was_there(tm
         put_durably(Full(code), target)  # type: ignore[arg-type]
 
     assert target.read_text() == "before"
-    assert os.listdir(tmp_path) == ["note.txt"]
+    assert names(tmp_path) == ["note.txt"]
 
 
 @pytest.mark.parametrize("step", ["fsync_file", "rename"])
@@ -82,7 +86,7 @@ def test_another_fault_is_raised_as_it_is_and_leaves_nothing(tmp_path, monkeypat
     with pytest.raises(OSError, match="Input/output"):
         put_durably(io.BytesIO(b"x"), tmp_path / "note.txt")
 
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_new_name_is_durable_before_the_old_one_is_gone_for_good(tmp_path, monkeypatch):
@@ -156,7 +160,7 @@ def test_a_kept_draft_is_the_received_file_and_the_folder_of_drafts_is_empty(rec
     assert path.read_bytes() == b"headbody"
     assert draft.size == 8
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert os.listdir(receiving.folder) == []
+    assert names(receiving.folder) == []
 
 
 def test_file_then_name_are_durable_before_keep_returns(receiving, received, monkeypatch):
@@ -175,8 +179,8 @@ def test_a_dropped_draft_leaves_nothing(receiving, received):
     with receiving.draft() as draft:
         draft.write(b"half")
 
-    assert os.listdir(receiving.folder) == []
-    assert os.listdir(received) == []
+    assert names(receiving.folder) == []
+    assert names(received) == []
 
 
 def test_dropping_after_keeping_keeps(receiving):
@@ -196,8 +200,8 @@ def test_what_could_not_be_kept_was_never_received(receiving, received, monkeypa
     with pytest.raises(OSError, match="Input/output"):
         draft.keep(ID)
 
-    assert os.listdir(received) == []
-    assert os.listdir(receiving.folder) == []
+    assert names(received) == []
+    assert names(receiving.folder) == []
 
 
 def test_a_disk_that_fills_while_syncing_is_told_as_spool_full(receiving, monkeypatch):
@@ -229,7 +233,7 @@ def test_an_id_is_never_given_to_two_files(receiving):
         second.keep(ID)
 
     assert path.read_bytes() == b"first"
-    assert os.listdir(receiving.folder) == []
+    assert names(receiving.folder) == []
 
 
 def test_below_the_reserve_no_draft_is_begun(tmp_path):
@@ -237,7 +241,7 @@ def test_below_the_reserve_no_draft_is_begun(tmp_path):
         assert not receiving.has_room
         with pytest.raises(SpoolFull, match="retry later"):
             receiving.draft()
-        assert os.listdir(receiving.folder) == []
+        assert names(receiving.folder) == []
 
 
 def test_drafts_of_many_threads_do_not_meet(receiving, received):

@@ -31,9 +31,14 @@ def test_an_arrival_has_its_row_as_it_came(house):
     house.spool.arrived([came])
 
     found = house.instance(came.id)
-    assert (found.provenance, found.received, found.sop_class, found.sop_instance, found.transfer_syntax, found.size) == (
-        *(came.provenance, came.received, came.sop_class, came.sop_instance, came.transfer_syntax, came.size),
-    )
+    assert (
+        found.provenance,
+        found.received,
+        found.sop_class,
+        found.sop_instance,
+        found.transfer_syntax,
+        found.size,
+    ) == (*(came.provenance, came.received, came.sop_class, came.sop_instance, came.transfer_syntax, came.size),)
     assert (found.round, found.state, found.attempts, found.accepted) == (1, State.RECEIVED, 0, frozenset())
 
 
@@ -431,7 +436,7 @@ def test_replay_of_a_purged_original_is_refused_as_original_purged(house):
     house.spool.original_purged([instance.id])
 
     for ask in (house.spool.replay, house.spool.release):
-        with pytest.raises(RequestRefused, match="^original-purged: .*send it again"):
+        with pytest.raises(RequestRefused, match=r"^original-purged: .*send it again"):
             ask(instance.id)
 
 
@@ -482,7 +487,7 @@ def test_a_reason_names_everything_that_waits_for_it_page_by_page(house):
 
 
 def test_an_item_is_accounted_for_image_by_image(house):
-    waiting, ready, stored, bad = house.receive(1, 2, 3, 4, item=5)
+    _waiting, ready, stored, bad = house.receive(1, 2, 3, 4, item=5)
     house.receive(9, item=6)
     house.pass_on([stored])
     house.deliver()

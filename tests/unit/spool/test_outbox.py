@@ -135,7 +135,13 @@ def test_the_file_leaves_ready_when_the_last_destination_named_it(house):
     assert counts(house) == {"FORWARDED": 1}
     assert files_in(house, "ready") == []
     (settled,) = house.outbox.settled_since(0, 10)
-    assert (settled.number, settled.out, settled.state, settled.at, settled.lost) == (1, ready.out, "FORWARDED", 200, False)
+    assert (settled.number, settled.out, settled.state, settled.at, settled.lost) == (
+        1,
+        ready.out,
+        "FORWARDED",
+        200,
+        False,
+    )
 
 
 def test_what_one_destination_refused_is_rejected_when_no_other_waits(house):
@@ -150,9 +156,10 @@ def test_what_one_destination_refused_is_rejected_when_no_other_waits(house):
     assert counts(house) == {"REJECTED": 1}
     assert files_in(house, "ready") == []
     assert files_in(house, "rejected") == [f"{ready.out}.dcm", f"{ready.out}.txt"]
-    assert "research: 0xA900" in (house.outbox.layout.rejected(ready.out, Reason.DESTINATION_REFUSED)).with_suffix(
-        ".txt"
-    ).read_text()
+    assert (
+        "research: 0xA900"
+        in (house.outbox.layout.rejected(ready.out, Reason.DESTINATION_REFUSED)).with_suffix(".txt").read_text()
+    )
     assert [row[1:] for row in house.outbox.rows.rejected()] == [(ready.out, "destination-refused", "research: 0xA900")]
 
 
