@@ -205,12 +205,10 @@ class ClinicInbox:
         concerned.failed(self._monotonic())
 
     def _take_up(self, item: Settled, seen: Seen) -> None:
-        """Take every settled file of the item; it is done when nothing of it was put back."""
-        began = self._monotonic()
+        """Take every settled file of the item; raises ItemWaits when that cannot go on now."""
         try:
-            opened = self._tally_of(item.key)
             self._insist_on_writable(item)
-            put_back = self._take_files(item, seen, opened)
+            self._take_all(item, seen)
         except Interrupted:
             return
         except SpoolFull as error:
@@ -223,6 +221,12 @@ class ClinicInbox:
                 "in the inbox or already safe. Check the state folder's disk and the rights on the clinic's folder.",
                 all_do=True,
             ) from error
+
+    def _take_all(self, item: Settled, seen: Seen) -> None:
+        """Take the files, and close the item when nothing of it was put back."""
+        began = self._monotonic()
+        opened = self._tally_of(item.key)
+        put_back = self._take_files(item, seen, opened)
         if self._stopping():
             return
         self._settling.put_back(item.key, put_back, self._monotonic())
