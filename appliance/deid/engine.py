@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from appliance.deid.dates import capped_age, is_time, is_zone, shifted_date, shifted_date_time
-from appliance.deid.dummies import WORD, dummy, padded
+from appliance.deid.dummies import dummy, padded
 from appliance.deid.outcome import Minted, Report
 from appliance.deid.plan import Act, Place, Step
 from appliance.deid.private import SafePrivate
@@ -17,10 +17,14 @@ from appliance.deid.uids import is_uid, is_well_known
 from appliance.dicom.element import Bulk, DataSet, Element, Tag, tag_text
 from appliance.dicom.text import decode
 from appliance.dicom.unknown import sequence_in_unknown
+from appliance.errors import Malformed
 
 _BINARY = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV"})
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})  # PS3.5 7.1.2
 _SHORT_LIMIT = 0xFFFE
+_DEEPEST = 80  # the reader's own limit is 64; unknown bytes can hold more
+_KEPT_DOCUMENT = Step(Act.KEEP, Act.DUMMY, ("OB",), "accepted by an operator")
+_DOCUMENT: Tag = 0x00420011
 _STUDY_ID: Tag = 0x00200010
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
@@ -38,6 +42,7 @@ class Engine:
     own      the patient's original (domain, number)
     study    original Study Instance UID
     file     what the tree's Bulk values refer to
+    keep_document  somebody has read the encapsulated document and accepted it
     placed   the elements that the engine put in place or an option kept: the second look expects them
     minted   original -> pseudonym of every UID and patient met
     dates    original dates that were moved, YYYYMMDD
@@ -51,12 +56,17 @@ class Engine:
     file: BinaryIO
     private: SafePrivate | None
     report: Report
+    keep_document: bool = False
     placed: list[Element] = field(default_factory=list)
     minted: dict[tuple[str, str], Minted] = field(default_factory=dict)
     dates: set[str] = field(default_factory=set)
+    _depth: int = 0
 
     def clean(self, source: DataSet, place: Place, path: str = "") -> DataSet:
         """Return what may leave of ``source``, which stands at ``place``; ``path`` names it in the report."""
+        if self._depth > _DEEPEST:
+            raise Malformed(f"Sequences are nested deeper than {_DEEPEST}.")
+        self._depth += 1
         result = DataSet({}, source.little_endian, source.charsets)
         elements, steps = result.elements, place.steps
         kept = 0
@@ -75,6 +85,7 @@ class Engine:
                 elements[tag] = new
         self.report.kept += kept
         self._private(source, result, place, path)
+        self._depth -= 1
         return result
 
     def uid(self, original: str) -> str:
@@ -100,6 +111,8 @@ class Engine:
 
     def _act(self, step: Step, element: Element, source: DataSet, place: Place, path: str) -> Element | None:
         """Return what becomes of one standard element; None when it goes. Everything but a plain keep is reported."""
+        if element.tag == _DOCUMENT and self.keep_document and not path:
+            step = _KEPT_DOCUMENT
         act = step.act
         if act is not Act.REMOVE:
             fitting = self._fitting(element, step, source)
@@ -285,6 +298,3 @@ def patient_number(element: Element | None, source: DataSet) -> str:
     text, exact = decode(element.value, element.vr, source.charsets)
     # Bytes that are not of their character set stay distinct, whatever they were meant to say: no two patients meet.
     return (text if exact else element.value.decode("latin-1")).strip(" \0")
-
-
-__all__ = ["WORD", "Engine", "latin", "patient_number"]

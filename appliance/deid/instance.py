@@ -56,6 +56,7 @@ def deidentify(
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
     engine = _engine(original, rules, pseudonyms, (_domain(domain, data, pseudonyms.issuers), patient))
+    engine.keep_document = Reason.DOCUMENT.value in accepted
     try:
         result = engine.clean(data, rules.place(uids[SOP_CLASS]))
         if "RetainUIDs" not in rules.options:

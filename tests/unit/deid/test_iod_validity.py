@@ -42,7 +42,8 @@ def enhanced():
 
 MAKERS = {
     "ct": make.ct, "mr": make.mr, "sr": make.sr, "pr": make.presentation_state, "us": make.us,
-    "sc": make.secondary_capture, "pdf": make.pdf, "enhanced ct": enhanced,
+    "sc": make.secondary_capture, "pdf": lambda: make.pdf(EncapsulatedDocument=b"%PDF-1.4 clean. "),
+    "enhanced ct": enhanced,
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def test_what_may_show_a_name_in_its_pixels_waits_until_a_person_accepts_it(data
 
     assert isinstance(outcome, Refused) and outcome.reason is reason
     assert outcome.detail.startswith("By rule, line ")
-    assert isinstance(outcome_of(make.file(data), rules, accepted={reason.value}), Deidentified)
+    assert isinstance(outcome_of(make.file(data), rules, accepted={reason.value, "identifier-left"}), Deidentified)
 
 
 def test_a_mark_that_was_written_as_unknown_bytes_counts(rules):
@@ -165,15 +165,21 @@ def test_words_of_the_trade_are_no_hit_for_a_patient_who_is_called_so(rules):
 
 
 def test_sequences_nested_in_unknown_bytes_without_end_are_refused(rules):
+    creator, tag = b"Philips Imaging DD 001", 0x2001105F  # Stack Sequence, on the safe list
     inside = b""
-    for _ in range(400):
-        item = struct.pack("<HHL", 0xFFFE, 0xE000, len(inside)) + inside
-        inside = struct.pack("<HHL", 0x0008, 0x9215, len(item)) + item
+    for _ in range(120):
+        body = struct.pack("<HHL", 0x2001, 0x10, len(creator)) + creator + inside
+        item = struct.pack("<HHL", 0xFFFE, 0xE000, len(body)) + body
+        inside = struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(item)) + item
     data = make.ct()
-    data[0x00089215] = unknown(0x00089215, inside[8:])
+    data.add_new(0x20010010, "LO", creator.decode())
+    data[tag] = unknown(tag, inside[8:])
 
-    outcome = outcome_of(make.file(data), rules)
+    assert reason_of(data, rules) is Reason.MALFORMED
 
-    assert isinstance(outcome, Refused | Deidentified)
-    if isinstance(outcome, Refused):
-        assert outcome.reason is Reason.MALFORMED
+
+def test_a_document_that_somebody_read_and_accepted_leaves_as_it_is_unless_it_names_the_patient(rules):
+    clean, naming = make.pdf(EncapsulatedDocument=b"%PDF-1.4 clean. "), make.pdf()
+
+    assert passed(clean, rules, accepted={"document"}).EncapsulatedDocument == b"%PDF-1.4 clean. "
+    assert reason_of(naming, rules, accepted={"document"}) is Reason.IDENTIFIER_LEFT
