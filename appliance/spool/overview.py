@@ -16,6 +16,10 @@ from appliance.spool.layout import Inside, Outside
 from appliance.spool.outbox_view import Delivery
 from appliance.spool.tally import Tally, tally
 
+GATED = "GATED"  # a delivery that waits for an operator's leave
+LOOKED_AT = 5000  # instances that are looked through for such
+_AFTER_ALL_IDS = "~"
+
 
 class Unreadable(ApplianceError):
     """The rows of a side cannot be read now."""
@@ -72,6 +76,20 @@ class Overview:
         """Return (source, project) -> how many wait for an operator's leave, and the pairs that were opened."""
         with _told():
             return self._outside.gated(), self._outside.opened()
+
+    def gated(self, source: str, project: str, limit: int) -> list[tuple[str, str]]:
+        """Return (id, outside name) of the newest instances that wait for leave, among the LOOKED_AT last passed."""
+        found: list[tuple[str, str]] = []
+        with _told():
+            for trace in self._inside.passed_below(_AFTER_ALL_IDS, LOOKED_AT):
+                instance = trace.instance
+                if (instance.provenance.source, instance.provenance.project) != (source, project):
+                    continue
+                if any(delivery.state == GATED for delivery in self._outside.deliveries(instance.out)):
+                    found.append((instance.id, instance.out))
+                    if len(found) == limit:
+                        break
+        return found
 
 
 @contextmanager
