@@ -55,6 +55,7 @@ class Operator(StrEnum):
     STR_NOT_EQUALS = "StrNotEquals"
 
 
+_WITHOUT_VALUE = frozenset({Operator.EXISTS, Operator.NOT_EXISTS, Operator.EMPTY, Operator.NOT_EMPTY})
 _BY_NAME = {operator.lower(): operator for operator in Operator}
 _OPPOSITE = {
     Operator.NOT_EXISTS: Operator.EXISTS,
@@ -122,13 +123,13 @@ EVERYTHING = Both()
 
 
 def parse_query(text: str) -> Query:
-    """Parse a query. Raises BadQuery, also for an unknown keyword: a label that never matches lets instances through."""
+    """Parse a query. Raises BadQuery, for an unknown keyword too: a label that never matches lets instances through."""
     tokens = _Tokens(text)
-    if tokens.next is None:
+    if tokens.peek() is None:
         return EVERYTHING
     query = _either(tokens, 0)
-    if tokens.next is not None:
-        raise tokens.bad("AND or OR" if tokens.next.text != ")" else "no ')', because none is open, but AND, OR")
+    if tokens.peek() is not None:
+        raise tokens.bad("AND, OR or the end")
     return query
 
 
@@ -150,37 +151,41 @@ class _Tokens:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self.next: _Token | None = None
+        self._next: _Token | None = None
         self.take()
+
+    def peek(self) -> _Token | None:
+        """Return the token looked at; None at the end."""
+        return self._next
 
     def take(self) -> _Token | None:
         """Return the token looked at and go to the one behind it."""
-        taken = self.next
+        taken = self._next
         found = _TOKEN.match(self._text, self._at)
         if found is None:
             rest = self._text[self._at :]
             if rest.strip():
                 raise BadQuery(f"character {len(self._text) - len(rest.lstrip()) + 1}: a quotation mark is not closed.")
-            self.next = None
+            self._next = None
         else:
             kind = "parenthesis" if found[1] else "quoted" if found[2] is not None else "word"
             text = found[found.lastindex or 0]
-            self.next = _Token(text, kind, found.start(found.lastindex or 0))
+            self._next = _Token(text, kind, found.start(found.lastindex or 0))
             self._at = found.end()
         return taken
 
     def takes(self, word: str) -> bool:
         """Take the next token if it is this keyword or parenthesis."""
-        if self.next is None or self.next.kind == "quoted" or self.next.text.upper() != word:
+        if self._next is None or self._next.kind == "quoted" or self._next.text.upper() != word:
             return False
         self.take()
         return True
 
     def bad(self, expected: str) -> BadQuery:
         """Say what was expected instead of the token looked at."""
-        if self.next is None:
+        if self._next is None:
             return BadQuery(f"the query ends where {expected} was expected.")
-        return BadQuery(f"character {self.next.at + 1}: {expected} was expected instead of '{self.next.text}'.")
+        return BadQuery(f"character {self._next.at + 1}: {expected} was expected instead of '{self._next.text}'.")
 
 
 def _either(tokens: _Tokens, depth: int) -> Query:
@@ -209,23 +214,28 @@ def _term(tokens: _Tokens, depth: int) -> Query:
 
 
 def _condition(tokens: _Tokens) -> Condition:
-    if tokens.next is None or tokens.next.kind != "word":
+    where = tokens.peek()
+    if where is None or where.kind != "word":
         raise tokens.bad("a keyword or tag")
-    path = tuple(_tag(part, tokens) for part in tokens.next.text.split("."))
+    path = tuple(_tag(part, tokens) for part in where.text.split("."))
     tokens.take()
-    operator = _BY_NAME.get(tokens.next.text.lower()) if tokens.next and tokens.next.kind == "word" else None
+    named = tokens.peek()
+    operator = _BY_NAME.get(named.text.lower()) if named is not None and named.kind == "word" else None
     if operator is None:
         raise tokens.bad(f"one of {', '.join(Operator)}")
     tokens.take()
-    if operator in (Operator.EXISTS, Operator.NOT_EXISTS, Operator.EMPTY, Operator.NOT_EMPTY):
+    if operator in _WITHOUT_VALUE:
         return Condition(path, operator)
-    if tokens.next is None or tokens.next.kind == "parenthesis":
+    value = tokens.peek()
+    if value is None or value.kind == "parenthesis":
         raise tokens.bad(f"the value of {operator}")
-    if operator.startswith("Nb") and _NUMBER.fullmatch(tokens.next.text) is None:
+    if operator.startswith("Str"):
+        tokens.take()
+        return Condition(path, operator, value.text)
+    if _NUMBER.fullmatch(value.text) is None:
         raise tokens.bad(f"a number behind {operator}")
-    value = tokens.next.text
     tokens.take()
-    return Condition(path, operator, Decimal(value) if operator.startswith("Nb") else value)
+    return Condition(path, operator, Decimal(value.text))
 
 
 def _tag(part: str, tokens: _Tokens) -> Tag:
@@ -315,7 +325,7 @@ def _numbers(element: Element, holder: DataSet) -> list[Decimal]:
     code = _BINARY.get(vr)
     if code is None:
         return []
-    order = "<" if holder.little_endian and element.vr != "UN" else ">" if element.vr != "UN" else "<"
+    order = "<" if holder.little_endian or element.vr == "UN" else ">"
     one = struct.Struct(order + code)
     found = (number for (number,) in one.iter_unpack(_whole(element.value, one.size)))
     return [decimal for number in found if (decimal := _decimal(number, vr)) is not None]
