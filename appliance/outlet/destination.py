@@ -25,10 +25,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class RefusedForGood:
-    """The destination will never take it; a person decides. ``detail`` names codes and sizes only."""
+    """The destination will never take it; a person decides. ``detail`` names codes and sizes only.
+
+    explained  False: a bare 4xx without a STOW-RS answer, which a misconfigured proxy gives to everything
+    """
 
     reason: Reason
     detail: str
+    explained: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Proxies and several servers do not take chunked transfer encoding, so the length
 larger than the memory, so the body is never built. Source: PS3.18 Section 8.6.1.2.1; RFC 2387.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -92,5 +93,5 @@ def open_regular(path: Path) -> BinaryIO:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError("not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(handle, "rb", buffering=0)

@@ -98,7 +98,9 @@ def judge(status: int, after_s: float | None, answer: Answer, parcels: Sequence[
     if status == TOO_LARGE:
         return Receipt(verdicts | {parcel.out: _too_large(parcel, alone=alone) for parcel in unnamed}, too_large=True)
     if status in ABOUT_THE_INSTANCE:
-        refused = RefusedForGood(Reason.DESTINATION_REFUSED, f"HTTP {status} to this instance alone.")
+        refused = RefusedForGood(
+            Reason.DESTINATION_REFUSED, f"HTTP {status} to this instance alone.", explained=answer.readable
+        )
         verdict = refused if alone else Later(0, f"HTTP {status} to a batch; next time alone")
         return Receipt(verdicts | {parcel.out: verdict for parcel in unnamed})
     return _trouble(status, after_s, verdicts, unnamed)

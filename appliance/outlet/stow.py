@@ -7,7 +7,8 @@ destination and says so. Nothing the size of an instance is ever in memory. Sour
 import email.utils
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,6 +29,14 @@ ACCEPT = "application/dicom+json, application/dicom+xml;q=0.5"
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a thousand instances named by XML take one
 ANSWER_CHUNK = 64 * 1024
 UNAUTHORIZED = 401
+
+
+class LocalTrouble(Exception):
+    """A file in ready can't be sent; nothing was. ``receipt`` judges it alone."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__("a file in ready can't be sent")
+        self.receipt = receipt
 
 
 class AnswerTooLong(Exception):
@@ -63,10 +72,10 @@ class Stow:
     def deliver(self, parcels: Sequence[Parcel]) -> Receipt:
         """Make one request with these parcels; after a 401 a second one, if the secret or token can be renewed."""
         try:
-            with MultipartBody([parcel.file for parcel in parcels], self._boundary()) as body:
+            with _opened(parcels, self._boundary()) as body:
                 return self._deliver(body, parcels)
-        except FileNotFoundError as missing:
-            return Receipt(_missing(str(missing.filename), parcels))
+        except LocalTrouble as trouble:
+            return trouble.receipt
         except LoginFailed as failed:
             return Receipt(unavailable=Unavailable(None, str(failed)))
         except (requests.RequestException, HTTPError, AnswerTooLong, OSError) as error:
@@ -141,8 +150,17 @@ class Stow:
         return bytes(read)
 
 
-def _missing(file: str, parcels: Sequence[Parcel]) -> dict[str, Verdict]:
-    return {parcel.out: FileLost() for parcel in parcels if str(parcel.file) == file}
+@contextmanager
+def _opened(parcels: Sequence[Parcel], boundary: str) -> Iterator[MultipartBody]:
+    """The body of these parcels; raises LocalTrouble when a file of theirs is not there or cannot be read."""
+    with ExitStack() as stack:
+        try:
+            body = stack.enter_context(MultipartBody([parcel.file for parcel in parcels], boundary))
+        except OSError as error:
+            verdict = FileLost() if isinstance(error, FileNotFoundError) else Later(None, "it can't be read in ready")
+            named = [parcel.out for parcel in parcels if str(parcel.file) == str(error.filename)]
+            raise LocalTrouble(Receipt(dict.fromkeys(named, verdict))) from error
+        yield body
 
 
 def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
@@ -158,6 +176,11 @@ def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
             unavailable=Unavailable(
                 None, "it can't be reached. It is tried again by itself; check url and the network."
             )
+        )
+    if not isinstance(error, requests.RequestException | HTTPError | AnswerTooLong):
+        # requests 2.34 says so by a bare OSError, at the first request and not at configuration.
+        return Receipt(
+            unavailable=Unavailable(None, "a file named by ca or client_certificate can't be read. Check both.")
         )
     what = type(error).__name__
     return Receipt(

@@ -8,6 +8,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from appliance import config
@@ -121,8 +122,9 @@ class Forward:
         return len(came)
 
     def _settle(self, delivered: Delivered) -> None:
+        name = delivered.delivery.destination
+        delivered = replace(delivered, receipt=self._lanes[name].believed(delivered.receipt))
         delivery, receipt = delivered.delivery, delivered.receipt
-        name = delivery.destination
         stored: list[Parcel] = []
         for parcel in delivery.parcels:
             match receipt.verdicts.get(parcel.out):

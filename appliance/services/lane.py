@@ -3,16 +3,23 @@
 import queue
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from appliance.model import Parcel
 from appliance.outlet.batch_size import BatchSize
 from appliance.outlet.breaker import Breaker, BreakerState, Permit
-from appliance.outlet.destination import Destination
+from appliance.outlet.destination import Destination, Later, Receipt, RefusedForGood, Stored, Unavailable
 from appliance.services.carrier import Carrier, Delivered, Delivery
 
+CREDIT = 3  # bare refusals that are believed after an instance was stored
 FRESH = 1  # attempts, this one included, up to which a parcel goes with others
+
+
+REFUSES_ALL = (
+    "it refuses one instance after the other without saying why in a STOW-RS answer, and stores none. "
+    "Check url, client_certificate and the proxies before it."
+)
 
 
 class Claims(Protocol):
@@ -49,6 +56,7 @@ class Lane:
         self.size = size
         self.told: BreakerState | None = None  # what the observer knows
         self._keeps = keeps
+        self._credit = 0
         self._carriers = [
             Carrier(connection, done, name=f"{name}-{number}") for number, connection in enumerate(connections)
         ]
@@ -79,6 +87,24 @@ class Lane:
             carrier.give(delivery)
             given += 1
         return given
+
+    def believed(self, receipt: Receipt) -> Receipt:
+        """Doubt bare refusals by a destination that stores nothing: a lost client certificate makes nginx answer 400 to
+        everything, and that must not reject a whole backlog. What is doubted is tried again."""
+        verdicts = dict(receipt.verdicts)
+        doubted = False
+        for out, verdict in receipt.verdicts.items():
+            match verdict:
+                case Stored():
+                    self._credit = CREDIT
+                case RefusedForGood(explained=False) if self._credit:
+                    self._credit -= 1
+                case RefusedForGood(detail=detail, explained=False):
+                    verdicts[out] = Later(None, detail)
+                    doubted = True
+        if not doubted or receipt.unavailable is not None:
+            return replace(receipt, verdicts=verdicts)
+        return replace(receipt, verdicts=verdicts, unavailable=Unavailable(None, REFUSES_ALL, sure=False))
 
     def came_back(self, delivered: Delivered) -> None:
         """Take note of a delivery: the connection is free, the size and the breaker learn from it."""

@@ -136,6 +136,29 @@ def test_an_instance_that_upsets_the_server_stops_no_other(forwarding, cloud, tm
     assert poison not in cloud.stored
 
 
+def test_a_front_that_refuses_everything_rejects_nothing(forwarding, cloud, tmp_path):
+    """nginx answers a bare 400 to everything when our client certificate is missing."""
+    cloud.always(400)
+    made = parcels(tmp_path / "made", count=6)
+    admit(forwarding.outbox, made)
+    forwarding.until(lambda: len(cloud.requests) > 12)
+    assert forwarding.states() == {"READY": 6}
+
+    cloud.answers()
+
+    assert forwarding.until_settled() == {"FORWARDED": 6}
+
+
+def test_a_bare_refusal_of_one_instance_by_a_destination_that_stores_others_is_believed(forwarding, cloud, tmp_path):
+    made = parcels(tmp_path / "made", count=6)
+    cloud.when = lambda uids: made[2].sop_instance in uids
+    cloud.then = status(409)
+
+    admit(forwarding.outbox, made)
+
+    assert forwarding.until_settled() == {"FORWARDED": 5, "REJECTED": 1}
+
+
 def test_an_instance_too_large_for_the_destination_is_rejected_as_that(forwarding, cloud, tmp_path):
     cloud.always(413)
 

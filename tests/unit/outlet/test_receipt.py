@@ -124,7 +124,7 @@ def test_an_instance_refused_alone_is_refused_for_good(status):
     receipt = judged(status, b"", ONE)
 
     assert receipt.verdicts["out-1"] == RefusedForGood(
-        Reason.DESTINATION_REFUSED, f"HTTP {status} to this instance alone."
+        Reason.DESTINATION_REFUSED, f"HTTP {status} to this instance alone.", explained=False
     )
 
 
