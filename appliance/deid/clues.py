@@ -53,8 +53,11 @@ _BIRTH_DATES: frozenset[Tag] = frozenset({0x00100030})
 _NO_DATES = frozenset({"19000101", "00010101", "18000101", "00000000", "99991231"})  # what systems write for none
 
 _OTHER_SPELLINGS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss"})
-_MAKERS = (
-    "agfa canon elscint esaote fuji fujifilm ge hitachi hologic kodak konica philips picker shimadzu siemens toshiba"
+_MAKERS = "agfa canon elscint esaote fuji fujifilm hitachi hologic kodak konica philips picker siemens toshiba varian"
+# Words of codes that are also surnames somewhere. Source: PS3.16 Annex L (body parts), scan options and kernels met.
+_CODES = (
+    "arm back bone brain chest ear elbow eye face fast finger foot hand hip jaw knee leg lung neck nose palm rib "
+    "sharp shoulder skull soft spin spine stone thigh thumb toe tongue wrist"
 )
 
 
@@ -85,7 +88,7 @@ def folded(text: str) -> str:
 def vocabulary() -> frozenset[str]:
     """Return words that DICOM itself uses: a name part that is one of them (Long, Head, Field) proves nothing alone."""
     names = " ".join(entry[2] for entry in DicomDictionary.values()).lower()
-    return frozenset(_WORD.findall(names)) | frozenset(_MAKERS.split())
+    return frozenset(_WORD.findall(names)) | frozenset((_MAKERS + " " + _CODES).split())
 
 
 def clues_of(original: DataSet, common: frozenset[str]) -> Clues:
