@@ -113,12 +113,11 @@ def encode(text: str, vr: str, charsets: tuple[str, ...] = ()) -> Encoded:
     names = [_key(name) for name in charsets] if vr in CHARSET_VRS else []
     first = names[0] if names else ""
     codec = _WHOLE.get(first) or _SINGLE.get(first, "ascii")
-    try:
-        return Encoded(text.encode(codec), True)
-    except UnicodeEncodeError:
-        if len(names) < 2 or first in _WHOLE:
-            return Encoded(text.encode(codec, "replace"), False)
-    return _extended(text, names, codec)
+    if (value := _encoded(text, codec)) is not None:
+        return Encoded(value, True)
+    if len(names) < 2 or first in _WHOLE:
+        return Encoded(b"".join(_encoded(character, codec) or b"?" for character in text), False)
+    return _extended(text, names)
 
 
 def _key(name: str) -> str:
@@ -136,7 +135,8 @@ def _key(name: str) -> str:
 
 def _strictly(value: bytes, codec: str) -> Decoded:
     try:
-        return Decoded(value.decode(codec), True)
+        text = value.decode(codec)
+        return Decoded(text, codec != "shift_jis" or len(text) == len(value))  # JIS X 0201 alone has single bytes
     except UnicodeDecodeError:
         pass
     try:
@@ -182,7 +182,16 @@ def _piece(value: bytes, lower: str, upper: str) -> tuple[str, bool]:
     return _strictly(value, _DOUBLE.get(upper) or _SINGLE.get(upper, "ascii"))
 
 
-def _extended(text: str, names: list[str], codec: str) -> Encoded:
+def _encoded(text: str, codec: str) -> bytes | None:
+    """Return the bytes, or None if the code does not have a letter; Shift JIS stands for its single bytes only."""
+    try:
+        value = text.encode(codec)
+    except UnicodeEncodeError:
+        return None
+    return value if codec != "shift_jis" or len(value) == len(text) else None
+
+
+def _extended(text: str, names: list[str]) -> Encoded:
     """Write with escapes: each run of characters in the first character set that has them."""
     pieces: list[bytes] = []
     exact, current = True, ""
@@ -210,9 +219,8 @@ def _extended(text: str, names: list[str], codec: str) -> Encoded:
 
 def _in_one_of(character: str, names: Iterable[str]) -> tuple[str, bytes]:
     for name in names:
-        try:
-            body = character.encode(_DOUBLE.get(name) or _SINGLE.get(name, "ascii"))
-        except UnicodeEncodeError:
+        body = _encoded(character, _DOUBLE.get(name) or _SINGLE.get(name, "ascii"))
+        if body is None:
             continue
         if _HALF_OF.get(name) == 0 and name in _DOUBLE:
             escape = b"\x1b" + _ESCAPE_OF[name]
