@@ -45,7 +45,8 @@ def _part(chunks: Iterator[bytes], delimiter: bytes) -> Iterator[bytes]:
     while (at := held.find(end)) < 0:
         # The delimiter may lie across two chunks: what could be its beginning is held back.
         safe = max(0, len(held) - len(end) + 1)
-        yield held[:safe]
+        if safe:
+            yield held[:safe]
         held = held[safe:] + (next(chunks, b"") or _ended())
     yield held[:at]
 

@@ -100,6 +100,7 @@ class FakeCloud:
         self.headers: list[dict[str, str]] = []
         self.bytes_received = 0
         self.connections = 0
+        self.discards = False  # True: bodies are read and forgotten, and nothing is named
         self.lets_look = True  # False: 403 to WADO-RS
         self.when: Callable[[list[str]], bool] = lambda _: False  # given a request's UIDs: whether ``then`` is done
         self.then = ok
@@ -200,6 +201,12 @@ class FakeCloud:
         authorized = self.authorize(handler.headers.get("Authorization", ""))
         act = self._next() if authorized else status(401, WWW_Authenticate="Bearer")
         self.headers.append(dict(handler.headers.items()))
+        if self.discards:
+            while length > 0:
+                length -= (got := len(handler.rfile.read(min(length, 1 << 20))))
+                self.bytes_received += got
+            self._send(handler, nothing, 200, b"")
+            return
         body = handler.rfile.read(length if act.read is None else min(length, act.read))
         self.bytes_received += len(body)
         files = _parts(body, handler.headers["Content-Type"]) if len(body) == length else []
