@@ -12,7 +12,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,25 +118,23 @@ class Database:
             raise
         return [text for (text,) in rows if text != "ok"]
 
-    def set_aside(self, *, unless: Callable[[], bool] = lambda: False) -> None:
+    def set_aside(self) -> None:
         """Rename the file to ``<name>.damaged-<time>`` and begin an empty one.
-
-        unless   asked once no other process can be doing the same: True if it is no longer needed
 
         Other processes notice at their next use, since the name leads to another file, and open the new one.
         """
         with self._lock:
             self.close()
             with _alone(self.path.parent):
-                if not unless():
-                    self._rename_aside()
+                self._rename_aside()
             self._connected()
 
     def _rename_aside(self) -> None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         aside = self.path.with_name(f"{self.path.name}.damaged-{moment}")
-        # The log first: a new database must never meet the log of the old one.
-        for suffix in ("-wal", "-shm", ""):
+        # The database first: beside an empty one SQLite deletes a log that is left over, while a damaged one without
+        # its log may have lost the mark of the unclean stop, and would be taken for sound after a power cut here.
+        for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         fsync_folder(self.path.parent)
@@ -155,18 +153,16 @@ class Database:
         return self._connection
 
     def _open_to_write(self) -> tuple[sqlite3.Connection, int]:
-        _make_file(self.path)
-        try:
-            connection = self._open_sound()
-        except Damaged:
-            with _alone(self.path.parent):
-                try:
-                    self._open_sound().close()  # another process may have replaced it meanwhile
-                except Damaged:
-                    self._rename_aside()
+        # One process at a time: switching WAL on does not wait for another that does, and only one may replace it.
+        with _alone(self.path.parent):
             _make_file(self.path)
-            connection = self._open_sound()
-        return connection, _inode(self.path)
+            try:
+                connection = self._open_sound()
+            except Damaged:
+                self._rename_aside()
+                _make_file(self.path)
+                connection = self._open_sound()
+            return connection, _inode(self.path)
 
     def _open_sound(self) -> sqlite3.Connection:
         """Open with our schema, made if there is none yet. Raises Damaged, CannotStart."""
@@ -187,19 +183,16 @@ class Database:
         return connection
 
     def _make_schema(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            found = _version(connection)
-            if found == 0:
-                for statement in _statements(self._schema):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={self._version}")
-                self.commit(connection)
-            else:
-                self._compare(connection, found)
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+        found = _version(connection)
+        if found:
+            self._compare(connection, found)
+            return
+        with _full_is_told(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _statements(self._schema):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={self._version}")
+            self.commit(connection)
 
     def _compare(self, connection: sqlite3.Connection, found: int) -> None:
         if found > self._version:

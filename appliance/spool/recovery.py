@@ -30,7 +30,6 @@ from appliance.lifecycle import State
 from appliance.model import Arrival, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
 from appliance.spool.custody import Custody
-from appliance.spool.database import Database
 from appliance.spool.deliveries import Remembered
 from appliance.spool.files import is_regular, open_regular, unlink
 from appliance.spool.inside import Spool
@@ -104,13 +103,9 @@ def _sound(custody: Custody) -> Iterator[None]:
             look.join(0.05)
             yield
         if found:
-            _set_aside(database)
+            database.set_aside()
             custody.begin()
     custody.vouch()
-
-
-def _set_aside(database: Database) -> None:
-    database.set_aside(unless=lambda: not database.check())
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

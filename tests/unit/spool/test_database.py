@@ -178,13 +178,45 @@ def test_who_has_it_open_when_it_is_set_aside_writes_into_the_new_one(path, data
     assert keys(database) == ["new", "newer"]
 
 
-def test_what_another_process_has_replaced_meanwhile_is_not_set_aside_again(database):
-    write(database, "a")
+def test_the_log_of_a_database_that_is_gone_is_not_believed(path, database):
+    write(database, "old")
+    log = path.with_name("rows.db-wal").read_bytes()
+    database.close()
+    path.unlink()
+    path.with_name("rows.db-wal").write_bytes(log)
 
-    database.set_aside(unless=lambda: True)
+    again = Database(path, SCHEMA)
 
-    assert keys(database) == ["a"]
-    assert database.set_aside_to is None
+    assert keys(again) == []
+    assert again.check() == []
+    again.close()
+
+
+def test_a_database_that_somebody_else_holds_is_not_taken_for_damaged(path, database, monkeypatch):
+    monkeypatch.setattr("appliance.spool.database.BUSY_S", 0.05)
+    database.close()
+    holder = sqlite3.connect(path)
+    holder.execute("PRAGMA journal_mode=DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Database(path, SCHEMA)
+
+    holder.close()
+    assert not list(path.parent.glob("*damaged*"))
+
+
+def test_services_that_start_together_make_one_database(path):
+    script = (
+        "import sys; from pathlib import Path; from appliance.spool.database import Database\n"
+        "database = Database(Path(sys.argv[1]), sys.argv[2])\n"
+        "with database.writing(durably=True) as connection:\n"
+        "    connection.execute('INSERT INTO setting VALUES (?, ?)', (sys.argv[3], ''))\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", script, path, SCHEMA, str(n)]) for n in range(6)]
+
+    assert [process.wait(60) for process in processes] == [0] * 6
+    assert len(keys(Database(path, SCHEMA))) == 6
 
 
 def test_a_check_finds_damage_and_nothing_in_a_sound_file(database, path):

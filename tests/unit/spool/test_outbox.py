@@ -256,6 +256,16 @@ def test_a_ready_file_that_is_lost_is_told_to_the_inside_and_can_be_admitted_aga
     assert house.deliver() == [ready.out]
 
 
+def test_a_rejection_whose_file_is_gone_is_told_all_the_same(house):
+    (ready,) = house.admit(house.receive(1))
+    (parcel,) = house.parcels()
+    parcel.file.unlink()
+
+    house.outbox.refused(parcel, "research", Reason.READY_FILE_MISSING, "")
+
+    assert files_in(house, "rejected") == [f"{ready.out}.txt"]
+
+
 # --- release: manual --------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,9 @@
 """The crash table, line by line: what is cut, what is found, what becomes of it."""
 
 import os
+import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,17 @@ def test_half_a_file_is_deleted_and_never_received(house):
 
     assert states(house) == {}
     lock.close()
+
+
+def test_a_folder_is_looked_through_page_by_page(house, monkeypatch):
+    monkeypatch.setattr(recovery, "PAGE", 2)
+    monkeypatch.setattr("appliance.spool.layout.shard", lambda _name: "00")
+    for number in range(4):
+        house.write(arrival(number))
+
+    house.recover()
+
+    assert states(house) == {"RECEIVED": 4}
 
 
 def test_a_file_without_a_row_gets_the_row_that_was_lost(house):
@@ -310,6 +324,63 @@ def test_a_database_that_was_damaged_by_an_unclean_stop_is_set_aside_and_made_ag
     assert {each.state for each in (house.instance(first.id), house.instance(second.id))} == {State.RECEIVED}
     house.pass_on([house.instance(first.id), house.instance(second.id)])
     assert len(house.deliver()) == 2
+
+
+@pytest.mark.parametrize("side", ["inside", "outside"])
+def test_damage_that_opening_does_not_see_is_found_after_an_unclean_stop(house, side):
+    instances = house.receive(*range(1, 301))
+    house.pass_on(instances[:200])
+    house.recover()
+    house.close_without_saying_so()
+    database = next((house.root / side).glob("*.db"))
+    sound = database.read_bytes()
+    house.open()
+    house.close_without_saying_so()
+    with database.open("r+b") as file:  # the last pages: rows and indexes, not the schema
+        file.seek(len(sound) - 20 * 4096)
+        file.write(os.urandom(20 * 4096))
+    house.open()
+    assert not list((house.root / side).glob("*.db.damaged-*"))
+
+    house.recover()
+    house.recover()  # the inside met the old outbox
+
+    assert list((house.root / side).glob("*.db.damaged-*"))
+    assert sum(states(house).values()) == 300
+    house.pass_on([each for each in map(house.instance, [i.id for i in instances]) if each.state is State.RECEIVED])
+    assert len(house.deliver()) == 300
+
+
+def test_a_mark_that_cannot_be_read_because_of_damage_is_an_unclean_stop(house, monkeypatch):
+    broken = sqlite3.DatabaseError("malformed")
+    broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    locked = sqlite3.OperationalError("locked")
+    locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+    def fails(error: Exception) -> Callable[..., str]:
+        def get(*_args: object) -> str:
+            raise error
+
+        return get
+
+    monkeypatch.setattr("appliance.spool.settings.Settings.get", fails(broken))
+    assert house.spool.custody.begin() is False
+    monkeypatch.setattr("appliance.spool.settings.Settings.get", fails(locked))
+    with pytest.raises(sqlite3.OperationalError):
+        house.spool.custody.begin()
+
+
+def test_the_loop_goes_on_while_the_database_is_looked_at(house, monkeypatch):
+    house.recover()
+    house.crash()
+    done = threading.Event()
+    monkeypatch.setattr(house.spool.custody.database, "check", lambda: done.wait(20) and [])
+    repair = recover_inside(house.spool, house.outbox)
+
+    assert repair.step()
+    assert repair.step()
+    done.set()
+    repair.finish()
 
 
 @pytest.mark.parametrize("side", ["inside", "outside"])
