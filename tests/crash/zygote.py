@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.config import load
 from appliance.services import loop, roles
-from appliance.watch.logs import set_up
+from appliance.watch.logs import start_logging
 from tests.crash.killing import KillPoint, arm
 
 
@@ -37,7 +37,7 @@ def _start(role: str, file: Path, kill: list[str] | None) -> int:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        set_up(service=role)
+        start_logging(role, sys.stderr)
         if kill:
             arm(KillPoint(*kill))
         config = load(file)
