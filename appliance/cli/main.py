@@ -5,8 +5,11 @@ at once.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 import click
@@ -63,6 +66,8 @@ def appliance() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 could not be done, others as the command says."""
+    if arguments is None:  # as the program itself
+        sys.excepthook = tell_unexpected
     try:
         status = appliance.main(
             args=None if arguments is None else list(arguments), prog_name="appliance", standalone_mode=False
@@ -80,6 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def tell_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell what nobody expected by class and place: a stack trace shows values, and helps nobody in a hospital."""
+    frames = traceback.extract_tb(trace)
+    place = f"{Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else "an unknown place"
+    click.echo(
+        f"appliance: {kind.__name__} at {place}, which nobody expected. What was acknowledged before is kept. "
+        "Keep this line for the developers, and the command that led to it.",
+        err=True,
+    )
 
 
 def _refused(error: OSError) -> str:

@@ -7,7 +7,7 @@ the staging folder and still nowhere: the parent decides. The offline command ru
 import errno
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -121,10 +121,10 @@ def _pseudonyms(recipe: Recipe, project: str) -> KeyedPseudonyms:
     return KeyedPseudonyms(recipe.key, recipe.site, issuers=recipe.issuers)
 
 
-def work(equipment: Equipment, job: Job) -> Result:
+def work(equipment: Equipment, job: Job, *, opened: Callable[[Path], BinaryIO] = open_regular) -> Result:
     """Do one job. Whatever it raises becomes ``unexpected`` for this instance: its neighbours go on."""
     try:
-        with open_regular(job.original) as file:
+        with opened(job.original) as file:
             return examine(equipment, job, file)
     except FileNotFoundError:
         return Withheld(Reason.ORIGINAL_MISSING, "")

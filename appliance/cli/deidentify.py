@@ -1,0 +1,154 @@
+"""``appliance deidentify SRC… -o DIR``: files and folders, no daemon, a progress bar and a report."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from appliance import config
+from appliance.cli.offline import DELIVERED, UNREADABLE, WITHHELD, Fate, Offline, files_in
+from appliance.cli.options import config_option, say
+from appliance.deid.ruleset import load_rules
+from appliance.errors import CannotStart
+from appliance.mapping.keys import KEY_BYTES, load_key
+from appliance.model import ONLY_PROJECT, UNLISTED
+from appliance.reasons import Reason
+from appliance.services.worker import Recipe
+
+SOME_WITHHELD = 2
+SITE = "offline"  # prefix of pseudonyms without a configuration
+MiB = 1024 * 1024
+
+file_option = click.Path(path_type=Path)
+
+
+@click.command("deidentify")
+@config_option
+@click.option("-o", "--output", "target", required=True, type=file_option, metavar="DIR", help="For the results.")
+@click.option("--rules", type=file_option, metavar="FILE", help="Rules; else the configuration's, else the packaged.")
+@click.option("--key-file", type=file_option, metavar="FILE", help="Pseudonym key; else the configuration's.")
+@click.option("--report", type=file_option, metavar="FILE.json", help="What became of each source file.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Worker processes; left out: one a core.")
+@click.argument("sources", nargs=-1, required=True, type=file_option, metavar="SRC…")
+def command(
+    config_file: Path | None,
+    target: Path,
+    rules: Path | None,
+    key_file: Path | None,
+    report: Path | None,
+    jobs: int | None,
+    sources: tuple[Path, ...],
+) -> int:
+    """De-identify files and folders into DIR/study/series/instance.dcm; the sources stay as they are.
+
+    Without -c or --key-file a key is made for this run alone: another run gives other pseudonyms. No mapping is kept.
+    Exit status: 0 all delivered or excluded by rule, 2 something was withheld, 1 it cannot run.
+    """
+    settings = None if config_file is None else config.load(config_file)
+    recipe = _recipe(settings, rules, key_file)
+    files = _files(sources, target)
+    domain = "site" if settings is None else settings.domain_of(UNLISTED, "")
+    fates: list[Fate] = []
+    with (
+        _progress() as progress,
+        Offline(recipe, target.absolute(), jobs or os.cpu_count() or 1) as run,
+    ):
+        bar = progress.add_task("De-identifying", total=len(files))
+
+        def told(fate: Fate) -> None:
+            fates.append(fate)
+            progress.advance(bar)
+
+        try:
+            run.run(files, domain, told)
+        finally:
+            if report is not None:
+                _write_report(report, recipe, fates, len(files))
+    _summarize(run, target)
+    return SOME_WITHHELD if any(fate.outcome == WITHHELD for fate in fates) else 0
+
+
+def _files(sources: Sequence[Path], target: Path) -> list[Path]:
+    for source in sources:
+        if not os.path.lexists(source):
+            raise CannotStart(f"{source} does not exist. Nothing was read or written. Check the path.")
+    if target.exists() and not target.is_dir():
+        raise CannotStart(f"{target} is no folder. Nothing was read or written. Name a folder with -o.")
+    return list(files_in(sources, target.resolve()))
+
+
+def _recipe(settings: config.Config | None, rules: Path | None, key_file: Path | None) -> Recipe:
+    if rules is None and settings is not None:
+        rules = settings.rules
+    load_rules(rules)  # rules that are not valid end it here, with file and line, and not in a worker
+    return Recipe(
+        site=SITE if settings is None else settings.site,
+        key=_key(settings, key_file),
+        rules={ONLY_PROJECT: rules},
+        own_pseudonyms=frozenset(),
+        issuers=() if settings is None else settings.identity.issuers,
+        max_header=(config.Deidentify() if settings is None else settings.deidentify).max_header_mb * MiB,
+    )
+
+
+def _key(settings: config.Config | None, key_file: Path | None) -> bytes:
+    if key_file is not None:
+        return load_key(config.Mapping(key_file), make=False)
+    if settings is not None:
+        return load_key(settings.mapping, make=False)
+    click.echo(
+        "No key was given, so one was made for this run alone: run it again and every pseudonym is another. "
+        "To keep pseudonyms: -c FILE or --key-file FILE.",
+        err=True,
+    )
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def _progress() -> Progress:
+    return Progress(
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _write_report(file: Path, recipe: Recipe, fates: Sequence[Fate], total: int) -> None:
+    """Write the report. It holds the names of the source files, so only its owner may read it."""
+    content: dict[str, Any] = {
+        "site": recipe.site,
+        "rules_digest": load_rules(recipe.rules[ONLY_PROJECT]).digest,
+        "total": total,
+        "files": [_row(fate) for fate in sorted(fates, key=lambda fate: fate.source)],
+    }
+    part = file.with_name(file.name + ".part")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+def _row(fate: Fate) -> dict[str, Any]:
+    return {
+        "source": os.fsdecode(os.fsencode(fate.source)).encode("utf-8", "replace").decode(),
+        "outcome": fate.outcome,
+        "reason": fate.reason,
+        "detail": fate.detail,
+        "output": None if fate.output is None else str(fate.output),
+    }
+
+
+def _summarize(run: Offline, target: Path) -> None:
+    say(f"{run.counts[DELIVERED, '']} delivered into {target}")
+    for (outcome, reason), count in sorted(run.counts.items()):
+        if outcome != DELIVERED:
+            what = "The file cannot be read." if reason == UNREADABLE else Reason(reason).words.what
+            say(f"{count} {outcome}: {reason}. {what}")

@@ -1,0 +1,177 @@
+"""De-identifying files and folders without a daemon: the same engine, the same workers, results into a folder."""
+
+import errno
+import logging
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from appliance.errors import CannotStart
+from appliance.model import ONLY_PROJECT, UNLISTED, Provenance
+from appliance.reasons import Reason
+from appliance.services.deidentify import DEATHS
+from appliance.services.pool import Died, Finished, Overran, Pool
+from appliance.services.worker import Equipment, Job, Made, Postponed, Recipe, Result, Withheld, equip, work
+from appliance.spool.files import rename_durably
+from appliance.watch.logs import start_logging
+
+TIMEOUT_S = 900.0  # one file may take this long
+TAKE_S = 0.2
+DELIVERED, EXCLUDED, WITHHELD = "delivered", "excluded", "withheld"
+UNREADABLE = "unreadable"  # the only reason that is none of the house's: the source file itself cannot be read
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+_BY_RULE = (Reason.EXCLUDED_BY_RULE, Reason.DUPLICATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one source file. ``outcome``: delivered, excluded (by a rule, or a duplicate) or withheld."""
+
+    source: Path
+    outcome: str
+    reason: str = ""
+    detail: str = ""
+    output: Path | None = None
+
+
+def files_in(sources: Sequence[Path], without: Path) -> Iterator[Path]:
+    """Yield every file of ``sources`` at any depth, in order, but nothing below ``without``.
+
+    Links to folders are not followed; a link to a file is yielded, so that it is told that it was not followed.
+    """
+    for source in sources:
+        if not source.is_dir():
+            yield source
+            continue
+        for folder, below, names in os.walk(source):
+            below[:] = sorted(name for name in below if Path(folder, name).resolve() != without)
+            yield from (Path(folder, name) for name in sorted(names))
+
+
+class Offline:
+    """One run. A context manager: on leaving, workers have ended and nothing half-made is left in ``target``.
+
+    target  folder for study/series/instance files
+    jobs    worker processes
+    """
+
+    def __init__(self, recipe: Recipe, target: Path, jobs: int) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()  # (outcome, reason) -> files
+        self._target = target
+        self._making = target / f".making-{secrets.token_hex(4)}"
+        self._pool = Pool[Job, Result](jobs, partial(_equip, recipe), _work, timeout_s=TIMEOUT_S)
+        self._first: dict[str, Path] = {}  # digest of an original -> where it was
+        self._taken: set[Path] = set()
+        self._deaths: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self._making.mkdir(parents=True)
+        self._pool.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.stop()
+        shutil.rmtree(self._making, ignore_errors=True)
+
+    def run(self, sources: Sequence[Path], domain: str, told: Callable[[Fate], None]) -> None:
+        """De-identify every file and tell what became of each. Raises CannotStart when ``target`` takes no more."""
+        waiting = iter(enumerate(sources))
+        left = len(sources)
+        while left:
+            while self._pool.room > 0 and (following := next(waiting, None)) is not None:
+                self._pool.give(self._job(*following, domain))
+            for answer in self._pool.take(TAKE_S):
+                fate = self._fate(answer)
+                if fate is not None:
+                    left -= 1
+                    self.counts[fate.outcome, fate.reason] += 1
+                    told(fate)
+
+    def _job(self, number: int, source: Path, domain: str) -> Job:
+        return Job(
+            id=str(number),
+            round=1,
+            original=source,
+            staged=self._making / f"{number}.dcm",
+            provenance=Provenance(UNLISTED, ONLY_PROJECT),
+            announced=("", ""),
+            accepted=frozenset(),
+            domain=domain,
+        )
+
+    def _fate(self, answer: Finished[Job, Result] | Died[Job] | Overran[Job]) -> Fate | None:
+        """What became of the job's file; None if it is tried again."""
+        job = answer.job
+        match answer:
+            case Finished(_, Made() as made):
+                return self._deliver(job, made)
+            case Finished(_, Withheld(reason, detail)):
+                return Fate(job.original, EXCLUDED if reason in _BY_RULE else WITHHELD, reason.value, detail)
+            case Finished(_, Postponed(name)):
+                return self._refused(job, name)
+            case Overran():
+                return Fate(job.original, WITHHELD, Reason.TOOK_TOO_LONG.value)
+            case Died():
+                self._deaths[job.id] += 1
+                if self._deaths[job.id] < DEATHS:
+                    self._pool.give(job)
+                    return None
+        return Fate(job.original, WITHHELD, Reason.WORKER_DIED.value)
+
+    def _refused(self, job: Job, errno_name: str) -> Fate:
+        number = getattr(errno, errno_name, 0)
+        if number in NO_SPACE:
+            raise CannotStart(
+                f"{self._target} takes no more: {os.strerror(number)}. What was delivered so far is complete; the "
+                "sources are untouched. Free space there and run this again: the same key gives the same result."
+            )
+        return Fate(job.original, WITHHELD, UNREADABLE, os.strerror(number) if number else "")
+
+    def _deliver(self, job: Job, made: Made) -> Fate:
+        first = self._first.setdefault(made.original_digest, job.original)
+        if first != job.original:
+            made.staged.unlink()
+            return Fate(job.original, EXCLUDED, Reason.DUPLICATE.value, f"Of {first}.")
+        output = self._free(self._target / made.study / made.series, made.sop_instance)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        rename_durably(made.staged, output)
+        return Fate(job.original, DELIVERED, output=output)
+
+    def _free(self, folder: Path, name: str) -> Path:
+        """A name that this run has not used: versions of one instance stand beside each other."""
+        output, version = folder / f"{name}.dcm", 1
+        while output in self._taken:
+            version += 1
+            output = folder / f"{name}-{version}.dcm"
+        self._taken.add(output)
+        return output
+
+
+def _work(equipment: Equipment, job: Job) -> Result:
+    return work(equipment, job, opened=_open)
+
+
+def _open(source: Path) -> BinaryIO:
+    """Open a regular file; OSError for links and special files. Unlike the spool's, it may have several names."""
+    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return os.fdopen(fd, "rb")
+
+
+def _equip(recipe: Recipe) -> Equipment:
+    # What a worker cannot understand is told by class and place: an exception's own words may quote a value.
+    start_logging("deidentify", sys.stderr, level="ERROR")
+    logging.getLogger().setLevel(logging.ERROR)
+    return equip(recipe)
