@@ -15,6 +15,7 @@ from appliance.reasons import Reason, note
 from appliance.spool.custody import Custody
 from appliance.spool.deliveries import Deliveries, Ended, Remembered
 from appliance.spool.files import (
+    FILE_MODE,
     LockedFolder,
     fsync_folder,
     full_is_told,
@@ -80,6 +81,7 @@ class Outbox:
                 continue
             target = self.layout.ready(ready.out)
             if is_regular(staged) or not is_regular(target):
+                staged.chmod(FILE_MODE)  # forward is another user, and the worker's umask may have shut it out
                 with full_is_told(target):
                     rename(staged, target)
             folders.add(target.parent)

@@ -2,41 +2,24 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-GROUP, RECEIVE, WORK, WATCH, STRANGER = 64_100, 64_101, 64_102, 64_103, 64_104
-
-RECEIVES = """
-house.receive(int(sys.argv[2]))
-"""
-WORKS = """
-first, *rest = house.spool.claim(10, house.clock(), set())
-house.spool.quarantine(first, Reason.RULE, "")
-house.spool.release(first.id)
-house.spool.quarantine(house.instance(first.id), Reason.RULE, "")
-for instance in rest:
-    assert house.body(instance.id)
-    house.spool.exclude(instance, Reason.DUPLICATE, "")
-house.spool.original_purged([instance.id for instance in rest])
-house.recover()
-"""
-WATCHES = """
+from appliance.reasons import Reason
 from appliance.spool.overview import Overview
-overview = Overview(Path(sys.argv[1]))
-assert overview.tally().received == 2, overview.tally()
-"""
+from tests.make.spooled import House
+
+GROUP, RECEIVE, WORK, WATCH, STRANGER = 64_100, 64_101, 64_102, 64_103, 64_104
 
 
 @pytest.fixture
 def state() -> Iterator[Path]:
     if os.geteuid() != 0:
-        pytest.skip("needs root: it starts processes of other users")
+        pytest.skip("needs root: it becomes other users")
     # Not tmp_path: its parents are for one user only.
     folder = Path(tempfile.mkdtemp(prefix="two-users-"))
     folder.chmod(0o755)
@@ -49,37 +32,59 @@ def state() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def run(state: Path, user: int, script: str, *args: object, group: int = GROUP) -> subprocess.CompletedProcess[str]:
-    beginning = "import os, sys; os.umask(0o077); from pathlib import Path; from appliance.reasons import Reason\n"
-    if "house" in script:
-        beginning += "from tests.make.spooled import House; house = House(Path(sys.argv[1]))\n"
-    return subprocess.run(
-        [sys.executable, "-c", beginning + script, state, *map(str, args)],
-        user=user,
-        group=group,
-        extra_groups=[],
-        cwd=Path(__file__).parents[3],
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def done_by(user: int, work: Callable[[], object], group: int = GROUP) -> str:
+    """Do ``work`` as another user, in a process of its own; return the traceback of what it raised, or ""."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = ""
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(user)
+            os.umask(0o077)
+            work()
+        except BaseException:  # noqa: BLE001 - the parent judges whatever it was
+            said = traceback.format_exc()
+        os.write(theirs, said.encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
 
 
-def test_users_of_one_group_share_a_side_and_strangers_do_not(state):
-    probe = run(state, RECEIVE, "import appliance.spool.inside, pydicom")
-    if probe.returncode:
-        pytest.skip("needs a checkout and an environment that other users may read")
+def test_users_of_one_group_share_both_sides_and_strangers_do_not(state):
+    def works() -> None:
+        house = House(state)
+        first, second, third = house.spool.claim(10, house.clock(), set())
+        house.spool.quarantine(first, Reason.RULE, "")
+        house.spool.release(first.id)
+        house.spool.exclude(second, Reason.DUPLICATE, "")
+        house.spool.original_purged([second.id])
+        house.pass_on([third])
+        house.recover()
 
-    for user, script, *args in (
-        (RECEIVE, RECEIVES, 1),
-        (WORK, "pass  # house", ""),
-        (RECEIVE, RECEIVES, 2),
-        (WORK, WORKS, ""),
-        (WATCH, WATCHES, ""),
+    def forwards() -> None:
+        house = House(state)
+        (parcel,) = house.parcels()
+        assert parcel.file.read_bytes()
+        house.outbox.stored([parcel], "research", 0)
+
+    def watches() -> None:
+        assert Overview(state).tally().received == 3
+
+    for user, work in (
+        (RECEIVE, lambda: House(state).receive(1, 2)),
+        (WORK, lambda: House(state)),
+        (RECEIVE, lambda: House(state).receive(3)),
+        (WORK, works),
+        (RECEIVE, forwards),
+        (WORK, lambda: House(state).recover()),
+        (WATCH, watches),
     ):
-        done = run(state, user, script, *args)
-        assert done.returncode == 0, done.stderr
+        assert done_by(user, work) == ""
 
-    denied = run(state, STRANGER, WATCHES, group=STRANGER)
-    assert "Unreadable" in denied.stderr or "PermissionError" in denied.stderr
+    assert "PermissionError" in done_by(STRANGER, watches, group=STRANGER)
+    assert "PermissionError" in done_by(STRANGER, lambda: House(state), group=STRANGER)
