@@ -43,15 +43,14 @@ class InboxObserved:
     refused(source, why)             a file was not taken; the value of a ``Refusal``
     item(source, status, seconds)    an item is done: ``success``, ``partial``, ``failed``, or ``error`` (it waits,
                                      since the disk or the share failed); seconds since it was taken up
-    pending(source, items, active, lag_s), unreachable(source, is_so), unmoved(source, count)
-                                     the ``Standing`` of a source, told every so often
+    standing(source, Standing)       how things stand, told every so often
     strays(count)                    files directly in the inbox, in no clinic's folder: not taken
+    root_unreachable(is_so)          the inbox itself cannot be read
     """
 
     taken: Callable[[str, int], None] = _ignore
     refused: Callable[[str, str], None] = _ignore
     item: Callable[[str, str, float], None] = _ignore
-    pending: Callable[[str, int, int, float], None] = _ignore
-    unreachable: Callable[[str, bool], None] = _ignore
-    unmoved: Callable[[str, int], None] = _ignore
+    standing: Callable[[str, Standing], None] = _ignore
     strays: Callable[[int], None] = _ignore
+    root_unreachable: Callable[[bool], None] = _ignore

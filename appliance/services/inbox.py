@@ -128,10 +128,11 @@ class InboxService:
                     extra={"service": self.name, "problem": error.strerror or type(error).__name__},
                 )
             self._root_failing = True
-            self._tell_standing()
+            self._observed.root_unreachable(True)
             return
         if self._root_failing:
             self._root_failing = False
+            self._observed.root_unreachable(False)
             log.info("inbox reachable again", extra={"service": self.name})
         self._tell_strays(strays)
         for name in names:
@@ -157,9 +158,7 @@ class InboxService:
             source = clinic.clinic.source
             by_source[source] = by_source[source].with_(clinic.standing)
         for source, standing in by_source.items():
-            self._observed.pending(source, standing.items, standing.active, standing.lag_s)
-            self._observed.unreachable(source, standing.unreachable > 0 or self._root_failing)
-            self._observed.unmoved(source, standing.unmoved)
+            self._observed.standing(source, standing)
 
     def _add(self, name: str) -> None:
         folder = self._inbox.path / name
