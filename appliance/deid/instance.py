@@ -46,12 +46,12 @@ def deidentify(
     refused = _not_this_kind(uids[SOP_CLASS], rules) or _without_uids(uids)
     if refused is not None:
         return refused
-    patient = patient_number(data.get(PATIENT_ID), data)
-    if not patient:
-        return Refused(Reason.NO_PATIENT_ID)
     labels = rules.labels_of(data)
     if not rules.forward.covers(labels):
         return Excluded("ScopeToForward")
+    patient = patient_number(data.get(PATIENT_ID), data)
+    if not patient:
+        return Refused(Reason.NO_PATIENT_ID)
     for entry in rules.quarantine:
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")

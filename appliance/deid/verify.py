@@ -16,11 +16,12 @@ from appliance.dicom.text import decode
 _WORD = re.compile(r"[^\W\d_]+")
 _ALNUM = re.compile(r"[a-z0-9]+")
 _BLANKS = re.compile(" {2,}")
-_UID = re.compile(r"[0-2](?:\.\d+){3,}")
-_TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-_NUMBER_VRS = frozenset({"AS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "SV", "TM", "UL", "US", "UV", "AT"})
-_AS_TEXT = {"UN": "UT", "OB": "UT", "CS": "LO"}  # a name in a code's place is written like a text all the same
+_UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}")
+_TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
+_NUMBER_VRS = frozenset({"AS", "DA", "DS", "DT", "IS", "TM"})
+_AS_TEXT = {"CS": "LO", "AE": "LO", "UR": "UT"}  # a name in a code's place is written like a text all the same
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_LEAST_IN_BYTES = 5  # of a word as UTF-8: shorter ones come about by chance among numbers
 _LEAST_INSIDE = 7  # letters of a name that is searched within longer words too
 _LEAST_DIGITS = 8  # a shorter number of digits only is also a measurement, a time, a size
 _CHUNK = 1 << 20
@@ -63,13 +64,16 @@ class SecondLook:
 
     def _is_in(self, values: list[tuple[Element, DataSet]]) -> bool:
         """Whether any value holds a clue: words and numbers are compared as sets, so that the size hardly matters."""
-        texts, numbers = _haystack(values)
-        if self._has_words(texts) or self._has_uids(texts) or self._has_uids(numbers):
+        texts, numbers, raw = _haystack(values)
+        if self._has_words(texts) or self._has_words(numbers) or self._has_words(raw, least=_LEAST_IN_BYTES):
             return True
-        return self._has_numbers(texts, among_words=True) or self._has_numbers(numbers, among_words=False)
+        if self._has_uids(texts) or self._has_uids(raw):
+            return True
+        return self._has_numbers(texts, among_words=True) or self._has_numbers(f"{numbers}\n{raw}", among_words=False)
 
-    def _has_words(self, text: str) -> bool:
-        words = self.clues.words
+    def _has_words(self, text: str, *, least: int = 1) -> bool:
+        """Whether a part of a name stands in ``text``; ``least``: bytes of a part that is believed."""
+        words = {word for word in self.clues.words if len(word.encode("utf-8")) >= least}
         if not words.isdisjoint(_WORD.findall(text)):
             return True
         if any(word in text for word in words if len(word) >= _LEAST_INSIDE or not word.isascii()):
@@ -120,22 +124,31 @@ def _gather(data_set: DataSet, expected: Container[int], into: list[tuple[Elemen
             into.append((element, data_set))
 
 
-def _haystack(values: list[tuple[Element, DataSet]]) -> tuple[str, str]:
-    """Return (texts, numbers), folded; one value a line. What is no ASCII is read in every way that it may be meant."""
+def _haystack(values: list[tuple[Element, DataSet]]) -> tuple[str, str, str]:
+    """Return (texts, numbers written as text, other bytes), folded; one value a line.
+
+    What is no ASCII is read in every way that it may be meant.
+    """
     texts: list[bytes] = []
     numbers: list[bytes] = []
-    others: list[str] = []
+    raw: list[bytes] = []
+    decoded: list[str] = []
+    guessed: list[str] = []
     for element, data_set in values:
-        value = element.value
+        value, vr = element.value, element.vr
         if type(value) is not bytes:
             continue
-        (numbers if element.vr in _NUMBER_VRS else texts).append(value)
-        if not value.isascii():
-            others.append(folded(decode(value, _AS_TEXT.get(element.vr, element.vr), data_set.charsets).text))
-            if element.vr not in _TEXT_VRS:
-                others += [folded(value.decode(coding, "ignore")) for coding in ("utf-8", "utf-16-le", "utf-16-be")]
-    found = _plain(texts)
-    return "\n".join((found, *others)) if others else found, _plain(numbers)
+        if vr in _TEXT_VRS:
+            texts.append(value)
+            if not value.isascii() or b"\x1b" in value:
+                decoded.append(folded(decode(value, _AS_TEXT.get(vr, vr), data_set.charsets).text))
+        elif vr in _NUMBER_VRS:
+            numbers.append(value)
+        else:
+            raw.append(value)
+            if not value.isascii() and len(value) >= _LEAST_IN_BYTES:
+                guessed += [folded(value.decode(coding, "ignore")) for coding in ("utf-8", "utf-16-le", "utf-16-be")]
+    return "\n".join((_plain(texts), *decoded)), _plain(numbers), "\n".join((_plain(raw), *guessed))
 
 
 def _plain(values: list[bytes]) -> str:

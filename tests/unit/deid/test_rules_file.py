@@ -1,6 +1,8 @@
 """A rules file is closed: what is not understood is an error with file and line, never ignored."""
 
 import re
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,12 @@ def test_the_packaged_default_is_the_file_that_people_read():
     assert len(packaged.quarantine) == len(packaged.labels)
     assert {entry.reason for entry in packaged.quarantine} == {Reason.BURNED_IN_RISK, Reason.DOCUMENT}
     assert re.fullmatch(r"[0-9a-f]{64}", packaged.digest)
+
+
+def test_the_packaged_copy_is_no_second_file():
+    packaged = files("appliance.deid").joinpath("data", "default.yaml")
+
+    assert packaged.read_text() == (Path(__file__).parents[3] / "rules" / "default.yaml").read_text()
 
 
 def test_an_empty_file_means_the_default_profile(rules_of):
