@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Where a configuration is looked for when -c does not say.
 NAMED_BY = "APPLIANCE_CONFIG"
 PLACES = (Path("appliance.yaml"), Path("/etc/appliance/appliance.yaml"))
+
+WIDE = 220  # columns of a table that goes into a file or a pipe
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -84,7 +87,9 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, tit
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    # Without a terminal there is no width to keep to: ids stay whole, for grep and for copying.
+    width = None if sys.stdout.isatty() else WIDE
+    Console(markup=False, highlight=False, emoji=False, width=width).print(table)
 
 
 def age(seconds: float) -> str:
