@@ -4,10 +4,11 @@ What lies between is a list of pieces, so that a value left in the file is copie
 """
 
 from appliance.dicom.dictionary import vr_of
-from appliance.dicom.element import Bulk, DataSet, Element, tag_text
+from appliance.dicom.element import Bulk, DataSet, Element
 from appliance.dicom.encoding import (
     IMPLICIT_LITTLE,
     ITEM,
+    ITEM_END,
     LONG_CODES,
     SEQUENCE_END,
     SHORT_CODES,
@@ -71,7 +72,7 @@ def _add_bulk(element: Element, bulk: Bulk, encoding: Encoding, pieces: list[Pie
     odd = bulk.length & 1
     start = head(element.tag, element.vr, UNDEFINED if bulk.encapsulated else bulk.length + odd, encoding)
     pieces += (start, bulk)
-    end = _delimiter(encoding) if bulk.encapsulated else bytes(odd)
+    end = _delimiter(SEQUENCE_END, encoding) if bulk.encapsulated else bytes(odd)
     pieces.append(end)
     return len(start) + bulk.length + len(end)
 
@@ -79,30 +80,37 @@ def _add_bulk(element: Element, bulk: Bulk, encoding: Encoding, pieces: list[Pie
 def _add_sequence(element: Element, encoding: Encoding, pieces: list[Piece]) -> int:
     """Append a sequence.
 
-    One that the reader could not know for a sequence (UN, or an unknown tag in implicit VR) keeps an undefined
-    length and implicit items, which tell it: PS3.5 6.2.2. So does one too long for 32 bits.
+    One that a reader could not know for a sequence (UN, or an unknown tag in implicit VR) gets an undefined length
+    and implicit little endian items, which tell it: PS3.5 6.2.2. So does one in big endian whose items came from UN
+    and are little endian still, and, but for the items, one too long for 32 bits.
     """
     head = _implicit_head if encoding.implicit else _explicit_head
-    inner = IMPLICIT_LITTLE if element.vr == "UN" else encoding
+    vr, items = element.vr, element.items
+    if not encoding.little_endian and items and all(item.little_endian for item in items):
+        vr = "UN"
+    inner = IMPLICIT_LITTLE if vr == "UN" else encoding
     place = len(pieces)
     pieces.append(b"")
-    length = 0
-    for item in element.items:
-        here = len(pieces)
-        pieces.append(b"")
-        inside = _add(item, inner, pieces)
-        if inside > _LONGEST:
-            raise ValueError(f"an item of {tag_text(element.tag)} is longer than 4 GiB")
-        pieces[here] = inner.plain.pack(ITEM >> 16, ITEM & 0xFFFF, inside)
-        length += inside + 8
-    told_by_tag = vr_of(element.tag) == "SQ" if encoding.implicit else element.vr == "SQ"
+    length = sum(_add_item(item, inner, pieces) for item in items)
+    told_by_tag = vr_of(element.tag) == "SQ" if encoding.implicit else vr == "SQ"
     if told_by_tag and length <= _LONGEST:
         start, end = head(element.tag, "SQ", length, encoding), b""
     else:
-        start, end = head(element.tag, element.vr, UNDEFINED, encoding), _delimiter(inner)
+        start, end = head(element.tag, vr, UNDEFINED, encoding), _delimiter(SEQUENCE_END, inner)
     pieces[place] = start
     pieces.append(end)
     return len(start) + length + len(end)
+
+
+def _add_item(item: DataSet, encoding: Encoding, pieces: list[Piece]) -> int:
+    place = len(pieces)
+    pieces.append(b"")
+    length = _add(item, encoding, pieces)
+    defined = length <= _LONGEST
+    pieces[place] = encoding.plain.pack(ITEM >> 16, ITEM & 0xFFFF, length if defined else UNDEFINED)
+    end = b"" if defined else _delimiter(ITEM_END, encoding)
+    pieces.append(end)
+    return 8 + length + len(end)
 
 
 def _explicit_head(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
@@ -117,5 +125,5 @@ def _implicit_head(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
     return encoding.plain.pack(tag >> 16, tag & 0xFFFF, length)
 
 
-def _delimiter(encoding: Encoding) -> bytes:
-    return encoding.plain.pack(SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
+def _delimiter(tag: int, encoding: Encoding) -> bytes:
+    return encoding.plain.pack(tag >> 16, tag & 0xFFFF, 0)

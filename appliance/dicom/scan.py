@@ -309,7 +309,7 @@ class Scanner:
         """Put the window at ``at``."""
         self._spend(at, elements)
         self._file.seek(at)
-        data = self._file.read(_WINDOW)
+        data = self._as_much_as(_WINDOW)
         self._data = data if len(data) == _WINDOW else data + _BEYOND
         self._base = at
 
@@ -320,9 +320,15 @@ class Scanner:
         return self._read(length)
 
     def _read(self, length: int) -> bytes:
-        data = self._file.read(length)
+        data = self._as_much_as(length)
         if len(data) != length:
             raise Malformed("The file became shorter while it was read.")
+        return data
+
+    def _as_much_as(self, length: int) -> bytes:
+        data = self._file.read(length)
+        while len(data) < length and (more := self._file.read(length - len(data))):
+            data += more  # an unbuffered file may give less than it has
         return data
 
     def _spend(self, at: int, elements: int) -> None:

@@ -11,6 +11,8 @@ from pydicom.sequence import Sequence
 
 from appliance.dicom import part10
 from appliance.dicom.element import PIXEL_DATA, Bulk, DataSet, Element
+from appliance.dicom.encode import pieces_of
+from appliance.dicom.encoding import EXPLICIT_LITTLE
 from appliance.dicom.meta import FileMeta
 from appliance.errors import Malformed
 from tests.make import make
@@ -129,6 +131,29 @@ def test_the_items_of_an_unknown_in_big_endian_stay_little_endian() -> None:
     again = written(data_set(Element(0x00091001, "UN", [inner]), little_endian=False), make.BIG_ENDIAN)
 
     assert again.dataset.elements[0x00091001].items[0].elements[0x00280010].value == b"\1\0"
+
+
+def test_a_sequence_of_little_endian_items_in_a_big_endian_tree_is_written_as_unknown() -> None:
+    inner = data_set(Element(0x00280010, "US", b"\1\0"))
+
+    again = written(data_set(Element(0x00081140, "SQ", [inner]), little_endian=False), make.BIG_ENDIAN)
+
+    assert again.dataset.elements[0x00081140].vr == "UN"
+    assert again.dataset.elements[0x00081140].items[0].elements[0x00280010].value == b"\1\0"
+
+
+def test_sequences_and_items_beyond_four_gigabytes_have_delimiters() -> None:
+    huge = Element(PIXEL_DATA, "OW", Bulk(0, 3 * 2**30))
+    deep = data_set(Element(0x00081140, "SQ", [data_set(huge), data_set(huge)]))
+
+    pieces = pieces_of(data_set(Element(0x00081140, "SQ", [deep])), EXPLICIT_LITTLE)
+
+    heads = b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    assert heads.count(b"\x40\x11SQ\0\0\xff\xff\xff\xff") == 2
+    assert heads.count(b"\xfe\xff\x00\xe0\xff\xff\xff\xff") == 1
+    assert heads.endswith(
+        b"\xfe\xff\xdd\xe0" + bytes(4) + b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
+    )
 
 
 def test_a_tree_of_the_other_byte_order_is_refused() -> None:
