@@ -43,6 +43,7 @@ class Engine:
     study    original Study Instance UID
     file     what the tree's Bulk values refer to
     keep_document  somebody has read the encapsulated document and accepted it
+    keep_uids  Retain UIDs is in force
     placed   the elements that the engine put in place or an option kept: the second look expects them
     minted   original -> pseudonym of every UID and patient met
     dates    original dates that were moved, YYYYMMDD
@@ -57,6 +58,7 @@ class Engine:
     private: SafePrivate | None
     report: Report
     keep_document: bool = False
+    keep_uids: bool = False
     placed: list[Element] = field(default_factory=list)
     minted: dict[tuple[str, str], Minted] = field(default_factory=dict)
     dates: set[str] = field(default_factory=set)
@@ -277,7 +279,7 @@ class Engine:
 
     def _private_value(self, element: Element, source: DataSet) -> Element | None:
         act = Act.UID if element.vr == "UI" else Act.SHIFT
-        if not element.value:
+        if not element.value or (element.vr == "UI" and self.keep_uids):
             return element
         value = self._changed(act, element, source)
         return None if value is None else Element(element.tag, element.vr, value)

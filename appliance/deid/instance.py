@@ -106,6 +106,7 @@ def _engine(original: Part10, rules: Ruleset, pseudonyms: Pseudonyms, own: tuple
         study=original.uid(STUDY),
         file=original.source,
         private=private,
+        keep_uids="RetainUIDs" in rules.options,
         report=Report(codes=tuple(code for code, _ in codes(rules.options))),
     )
 

@@ -233,8 +233,6 @@ class Place:
 
     def _listed(self, tag: Tag, row: Row, vrs: tuple[str, ...]) -> Step:
         basic = _SIMPLE[code_for(row.basic, self._kind(tag))]
-        if vrs == ("SQ",) and basic is Act.UID:
-            basic = Act.INTO
         for option, code in row.options:
             if option not in self._options:
                 continue
@@ -260,6 +258,8 @@ class Place:
         careful = _SIMPLE[code_for("X/Z/D", self._kind(tag))]
         if vr == "SQ":
             return Step(Act.INTO, Act.REMOVE, vrs, "sequence")
+        if vr == "UI" and "RetainUIDs" in self._options:
+            return Step(Act.KEEP, Act.UID, vrs, "RetainUIDs", retained=True)
         if vr == "UI":
             return Step(Act.CLASS_UID if tag in CLASS_ROLES else Act.UID, Act.UID, vrs, "UID by role")
         if vr in _DATES or vr == "TM":

@@ -400,3 +400,48 @@ def test_the_report_names_what_was_done_by_tag_and_cause(rules):
     assert {"path": "(0008,0080)", "action": "removed", "cause": "Basic Profile X/Z/D"} in report["elements"]
     assert report["codes"][0] == "113100"
     assert report["kept"] > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "date_time", "time"),
+    [
+        ((), None, None),
+        (("RetainLongitudinalFullDates",), "20240229101112", "1011"),
+        (("RetainLongitudinalModifiedDates",), "moved", "1011"),
+    ],
+)
+def test_dates_without_a_row_follow_the_same_option(options, date_time, time, with_options):
+    data = make.ct()
+    data.add_new(0x0008041F, "DT", "20240229101112")  # Study Update DateTime
+    data.add_new(0x00140103, "TM", "1011")  # Secondary Review Time
+
+    result = passed(data, with_options(*options))
+
+    told = result.get(0x0008041F)
+    assert (told.value if told else None) == date_time or (date_time == "moved" and told.value.endswith("101112"))
+    assert (result[0x00140103].value if 0x00140103 in result else None) == time
+
+
+def test_uids_without_a_row_are_kept_with_the_others_and_only_then(with_options, rules):
+    data = make.ct()
+    data.add_new(0x00200242, "UI", "1.2.3.4")  # SOP Instance UID of Concatenation Source
+    data.private_block(0x0099, "NQHeader", create=True).add_new(0x02, "UI", "1.2.3.5")
+
+    kept, new = passed(data, with_options("RetainUIDs", "RetainSafePrivate")), passed(data, rules)
+
+    assert (kept[0x00200242].value, kept[0x00991002].value) == ("1.2.3.4", "1.2.3.5")
+    assert new[0x00200242].value.startswith("2.25.") and new[0x00991002].value.startswith("2.25.")
+
+
+def test_items_that_the_reader_found_in_unknown_bytes_are_written_as_a_sequence(rules):
+    inside = DataSet({0x00080100: Element(0x00080100, "SH", b"CODE")})
+    source = DataSet({0x00089215: Element(0x00089215, "UN", [inside]), 0x00081140: Element(0x00081140, "UN", b"")})
+
+    result = an_engine(rules).clean(source, rules.place(make.CT))
+
+    assert (result.get(0x00089215).vr, len(result.get(0x00089215).items)) == ("SQ", 1)
+    assert (result.get(0x00081140).vr, result.get(0x00081140).items) == ("SQ", [])
+
+
+def test_a_file_without_a_character_set_stays_without(rules):
+    assert 0x00080005 not in passed(make.ct(charset=None), rules)
