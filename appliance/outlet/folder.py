@@ -158,7 +158,7 @@ def _digest_at(name: str, folder: int) -> str | None:
 def _advice(error: OSError) -> str:
     return (
         f"its folder can't be written ({error.strerror or error}). "
-        "Check that it is mounted, has space and belongs to this service; it is tried again by itself."
+        "Check that it is mounted, has space and belongs to this service."
     )
 
 

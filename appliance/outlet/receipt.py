@@ -168,7 +168,7 @@ def _advice(status: int) -> str:
             f"{said}: redirects are not followed, as credentials could go to another host. Put the new address in url."
         )
     if status in BUSY or status >= 500:
-        return f"{said}. It is tried again by itself; see the destination's own log if it lasts."
+        return f"{said}. See the destination's own log if it lasts."
     return f"{said}: it does not take STOW-RS there. Check that url is its DICOMweb root, which ends before /studies."
 
 

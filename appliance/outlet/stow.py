@@ -172,11 +172,7 @@ def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
             )
         )
     if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
-        return Receipt(
-            unavailable=Unavailable(
-                None, "it can't be reached. It is tried again by itself; check url and the network."
-            )
-        )
+        return Receipt(unavailable=Unavailable(None, "it can't be reached. Check url and the network."))
     if not isinstance(error, requests.RequestException | HTTPError | AnswerTooLong):
         # requests 2.34 says so by a bare OSError, at the first request and not at configuration.
         return Receipt(
@@ -185,7 +181,7 @@ def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
     what = type(error).__name__
     return Receipt(
         {parcel.out: Later(None, f"broken off: {what}") for parcel in parcels},
-        Unavailable(None, f"the request broke off ({what}). It is tried again by itself.", sure=False),
+        Unavailable(None, f"the request broke off ({what}).", sure=False),
         too_much=True,
     )
 

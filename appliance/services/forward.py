@@ -7,11 +7,13 @@ not name, and a crash between its answer and our row means only that it is store
 import logging
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from appliance import config
+from appliance.errors import SpoolFull
 from appliance.model import Parcel
 from appliance.outlet import folder, stow
 from appliance.outlet.batch_size import BatchSize
@@ -81,6 +83,7 @@ class Forward:
         self._monotonic = monotonic
         self._chance = chance
         self._drain_s = drain_s
+        self._unwritten: deque[Delivered] = deque()  # judged, and not yet in the rows
 
     def start(self) -> None:
         """Start the connections; they open their first socket with the first delivery."""
@@ -101,8 +104,11 @@ class Forward:
         for lane in self._lanes.values():
             lane.stop()
         abandoned = sum(lane.join(deadline, self._monotonic) for lane in self._lanes.values())
-        while self._take(0):
-            pass
+        try:
+            while self._take(0):
+                pass
+        except SpoolFull:
+            abandoned += len(self._unwritten)
         if abandoned:
             log.warning("requests abandoned; their instances are stored again", extra={"count": abandoned})
         self._outbox.close()
@@ -110,21 +116,24 @@ class Forward:
     # --- what came back -------------------------------------------------------------------------------------------
 
     def _take(self, wait_s: float) -> int:
-        came: list[Delivered] = []
         try:
-            came.append(self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait())
-            while len(came) < TOGETHER:
-                came.append(self._done.get_nowait())
+            while len(self._unwritten) < TOGETHER:
+                wait_s = 0 if self._unwritten else wait_s
+                delivered = self._done.get(timeout=wait_s) if wait_s else self._done.get_nowait()
+                lane = self._lanes[delivered.delivery.destination]
+                self._unwritten.append(replace(delivered, receipt=lane.believed(delivered.receipt)))
         except queue.Empty:
             pass
-        for delivered in came:
-            self._settle(delivered)
-        return len(came)
+        came = len(self._unwritten)
+        while self._unwritten:
+            # Let go of only when written: on a full disk the step fails, and the next one writes it again.
+            self._settle(self._unwritten[0])
+            self._lanes[self._unwritten[0].delivery.destination].came_back(self._unwritten.popleft())
+        return came
 
     def _settle(self, delivered: Delivered) -> None:
-        name = delivered.delivery.destination
-        delivered = replace(delivered, receipt=self._lanes[name].believed(delivered.receipt))
         delivery, receipt = delivered.delivery, delivered.receipt
+        name = delivery.destination
         stored: list[Parcel] = []
         for parcel in delivery.parcels:
             match receipt.verdicts.get(parcel.out):
@@ -152,7 +161,6 @@ class Forward:
                 self._observer.stored(name, parcel.source, parcel.size)
                 log.info("forwarded", extra={"spool_id": parcel.out, "destination": name})
         self._observer.delivered(name, delivered.seconds)
-        self._lanes[name].came_back(delivered)
 
     def _postpone(self, parcel: Parcel, name: str, after_s: float | None, detail: str) -> None:
         wait = self._back_off(parcel.attempts) if after_s is None else min(after_s, LONGEST_RETRY_S)

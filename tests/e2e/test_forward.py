@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from appliance.errors import SpoolFull
 from appliance.outlet.breaker import BreakerState
+from appliance.spool.outbox import Outbox
 from tests.make.destinations import folder_destination, stow_destination
 from tests.make.outside import admit
 from tests.make.parcels import changed, damaged, parcels
@@ -355,6 +357,24 @@ def test_an_operator_can_have_a_paused_destination_tried_at_once(tmp_path, cloud
         assert running.until_settled() == {"FORWARDED": 2}
 
 
+def test_an_outcome_that_could_not_be_written_is_written_later(tmp_path, cloud, monkeypatch):
+    full = [SpoolFull("no space")] * 2
+    real = Outbox.stored
+
+    def stored(self, *args):
+        if full:
+            raise full.pop()
+        return real(self, *args)
+
+    monkeypatch.setattr(Outbox, "stored", stored)
+    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb, connections=1)]) as running:
+        admit(running.outbox, parcels(tmp_path / "made", count=30))
+
+        assert running.until_settled(10) == {"FORWARDED": 30}
+        assert len(running.errors) == 2
+    assert len(cloud.sent) == 30
+
+
 def test_stopping_lets_a_running_request_end_and_writes_what_it_said(tmp_path, cloud):
     cloud.answers(Act(before_s=1.0))
     running = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], drain_s=10)
@@ -388,6 +408,7 @@ def test_logs_and_notes_name_no_uid(forwarding, cloud, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         admit(forwarding.outbox, made)
         forwarding.until_settled()
+        forwarding.until(lambda: "refused" in [record.message for record in caplog.records])
 
     written = " ".join(str(vars(record)) for record in caplog.records if record.name.startswith("appliance"))
     written += "".join(path.read_text() for path in (tmp_path / "outside" / "rejected").rglob("*.txt"))

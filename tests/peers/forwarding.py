@@ -110,12 +110,12 @@ class Forwarding:
             counted[each.state.value] += each.n
         return dict(counted)
 
-    def until(self, so: Callable[[], bool], seconds: float = 5.0) -> None:
-        """Wait until it is so."""
+    def until(self, so: Callable[[], bool], seconds: float = 5.0, *, every_s: float = 0.01) -> None:
+        """Wait until it is so, looking ``every_s``."""
         deadline = time.monotonic() + seconds
         while not so():
             assert time.monotonic() < deadline, f"not so after {seconds} s: {self.states()}"
-            time.sleep(0.01)
+            time.sleep(every_s)
 
     def until_settled(self, seconds: float = 5.0) -> dict[str, int]:
         """Wait until nothing is READY; return the counts."""
