@@ -1,0 +1,198 @@
+"""``appliance run`` as a process: one service, or all of them with somebody who looks after them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.make.site import configured
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Running:
+    """``appliance run`` in a process group of its own, its output in a file."""
+
+    def __init__(self, folder, *roles):
+        self.log = folder / "run.log"
+        self.ports = {"scp": free_port(), "watch": free_port()}
+        self.site = configured(folder, f"scp: {{host: 127.0.0.1, port: {self.ports['scp']}}}\n")
+        text = self.site.file.read_text().replace("watch: {port: 0}", f"watch: {{port: {self.ports['watch']}}}")
+        self.site.file.write_text(text)
+        self.roles = roles
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "appliance.cli", "run", "-c", str(self.site.file), *self.roles],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd=Path(__file__).resolve().parents[2],
+            )
+        return self
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['watch']}/health/ready", timeout=5) as answer:
+                return json.load(answer)["ready"]
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def lines(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def children(self):
+        """Role -> process id of the services that run."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if session == self.process.pid and b"--log-level" in words and int(folder.name) != self.process.pid:
+                found[words[-2].decode()] = int(folder.name)
+        return found
+
+    def wait_until(self, true, seconds=30.0):
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.1)
+
+    def end(self):
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def running(tmp_path):
+    made = []
+
+    def make(*roles):
+        made.append(Running(tmp_path, *roles))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def test_all_services_start_become_ready_and_drain_on_sigterm(running):
+    appliance = running().start()
+    appliance.wait_until(appliance.ready)
+
+    appliance.process.terminate()
+
+    assert appliance.process.wait(40) == 0
+    stopped = {line["service"] for line in appliance.lines() if line["event"] == "stopped"}
+    assert stopped == {"receive", "deidentify", "forward", "purge", "watch"}
+    assert appliance.children() == {}
+
+
+def test_a_service_that_is_killed_is_started_again_and_its_neighbours_go_on(running):
+    appliance = running().start()
+    appliance.wait_until(appliance.ready)
+    before = appliance.children()
+
+    os.kill(before["receive"], signal.SIGKILL)
+    appliance.wait_until(lambda: appliance.children().get("receive", before["receive"]) != before["receive"])
+    appliance.wait_until(lambda: can_connect(appliance.ports["scp"]))
+
+    after = appliance.children()
+    assert {role: after[role] for role in after if role != "receive"} == {
+        role: before[role] for role in before if role != "receive"
+    }
+
+
+def test_when_the_supervisor_is_killed_no_service_stays_behind_and_keeps_a_port(running):
+    appliance = running().start()
+    appliance.wait_until(appliance.ready)
+
+    os.kill(appliance.process.pid, signal.SIGKILL)
+    appliance.process.wait()
+
+    appliance.wait_until(lambda: appliance.children() == {})
+    assert not can_connect(appliance.ports["scp"])
+
+
+def test_a_taken_port_ends_everything_with_1_and_says_what_to_do(running):
+    appliance = running()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", appliance.ports["scp"]))
+        other.listen()
+
+        status = appliance.start().process.wait(60)
+
+    told = appliance.log.read_text()
+    assert status == 1
+    assert str(appliance.ports["scp"]) in told
+    assert "Traceback" not in told
+
+
+def test_in_development_a_missing_key_is_made_and_that_is_said(running):
+    appliance = running()
+    key = appliance.site.mapping.key_file
+    key.unlink()
+
+    appliance.start()
+    appliance.wait_until(appliance.ready)
+
+    assert len(bytes.fromhex(key.read_text())) == 32
+    assert f"There was no pseudonym key, so {key} was made." in appliance.log.read_text()
+
+
+def test_a_service_alone_refuses_to_start_without_the_key_and_makes_none(running):
+    appliance = running("deidentify")
+    key = appliance.site.mapping.key_file
+    key.unlink()
+
+    status = appliance.start().process.wait(30)
+
+    told = appliance.log.read_text()
+    assert status == 1
+    assert "does not exist. Nothing was de-identified; images wait in the spool." in told
+    assert "Traceback" not in told
+    assert not key.exists()
+
+
+def test_a_single_role_runs_in_its_own_process_and_stops_on_sigterm(running):
+    appliance = running("watch").start()
+    appliance.wait_until(lambda: can_connect(appliance.ports["watch"]))
+
+    appliance.process.terminate()
+
+    assert appliance.process.wait(20) == 0
+
+
+def test_an_unknown_role_is_told_with_those_that_there_are(running):
+    appliance = running("nonsense")
+
+    status = appliance.start().process.wait(30)
+
+    assert status == 1
+    assert "There is no role 'nonsense'; nothing was started. Roles: receive, inbox" in appliance.log.read_text()
+
+
+def can_connect(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False

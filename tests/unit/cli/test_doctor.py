@@ -1,0 +1,238 @@
+import http.server
+import json
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from appliance.cli.main import main
+from appliance.mapping.store import MappingStore
+from appliance.watch.published import Published
+from tests.make.site import configured
+
+
+@pytest.fixture
+def examine(capsys):
+    """Run doctor on a site; return the exit status and the findings by check."""
+
+    def call(site):
+        status = main(["doctor", "--json", "-c", str(site.file)])
+        content = json.loads(capsys.readouterr().out)
+        assert status == {"ok": 0, "warning": 1, "error": 2}[content["worst"]]
+        found = {}
+        for each in content["checks"]:
+            found.setdefault(each["check"], []).append(each)
+        return status, found
+
+    return call
+
+
+def beat(site):
+    for role in ("receive", "deidentify", "forward", "watch", "inbox"):
+        side = "outside" if role in ("forward", "watch") else "inside"
+        Published(site.state / side / "metrics", role, time.time).beat()
+
+
+def quiet_scp(more=""):
+    return "scp: {host: 127.0.0.1, port: 0" + more + "}\n"
+
+
+def test_a_machine_on_which_all_is_well_ends_with_0(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    beat(site)
+
+    status, found = examine(site)
+
+    assert status == 0
+    assert set(found) == {"configuration", "rules", "key", "disk", "clock", "ports", "destination research", "services"}
+
+
+def test_services_that_do_not_run_are_a_warning(tmp_path, examine):
+    status, found = examine(configured(tmp_path, quiet_scp()))
+
+    assert status == 1
+    assert found["services"][0]["severity"] == "warning"
+
+
+def test_a_configuration_that_cannot_be_used_is_an_error_with_its_line(tmp_path, capsys):
+    (tmp_path / "site.yaml").write_text("site: a b\nstate: v\ndestinations: [{name: a, folder: o}]\n")
+
+    assert main(["doctor", "-c", str(tmp_path / "site.yaml")]) == 2
+    assert "site.yaml line 1: site must be lower-case letters" in capsys.readouterr().out
+
+
+def test_a_missing_key_is_an_error_and_none_is_made(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    site.mapping.key_file.unlink()
+
+    status, found = examine(site)
+
+    assert status == 2
+    assert "does not exist" in found["key"][0]["what"]
+    assert not site.mapping.key_file.exists()
+
+
+def test_another_key_than_the_mapping_s_is_an_error(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    (site.state / "mapping").mkdir(parents=True)
+    MappingStore(site.state / "mapping" / "mapping.db", b"another key of this very site").close()
+
+    status, found = examine(site)
+
+    assert status == 2
+    assert "not the one that the mapping" in found["key"][0]["what"]
+
+
+def test_a_key_that_others_may_read_is_a_warning_with_the_command(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    beat(site)
+    site.mapping.key_file.chmod(0o644)
+
+    status, found = examine(site)
+
+    assert status == 1
+    assert found["key"][0]["do"].endswith(f"chmod 600 {site.mapping.key_file}")
+
+
+def test_too_little_space_is_an_error_that_says_nothing_is_lost(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    site.file.write_text(site.file.read_text().replace("reserve_gb: 0", "reserve_gb: 1000000"))
+
+    status, found = examine(site)
+
+    assert status == 2
+    assert "nothing is lost" in found["disk"][0]["do"]
+
+
+def test_a_port_that_another_program_has_is_an_error_and_ours_is_not(tmp_path, examine):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        site = configured(tmp_path, f"scp: {{host: 127.0.0.1, port: {other.getsockname()[1]}}}\n")
+
+        foreign = examine(site)[1]["ports"][0]
+        beat(site)
+        ours = examine(site)[1]["ports"][0]
+
+    assert foreign["severity"] == "error"
+    assert "ss -ltnp" in foreign["do"]
+    assert ours["severity"] == "ok"
+
+
+def test_a_clock_behind_what_was_written_is_a_warning(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp())
+    beat(site)
+    database = site.state / "inside" / "journal.db"
+    database.touch()
+    os.utime(database, (time.time() + 7200,) * 2)
+
+    _, found = examine(site)
+
+    assert "behind what was written before" in found["clock"][0]["what"]
+
+
+def test_certificates_that_cannot_be_used_are_an_error(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp(", tls: {port: 0, certificate: no.pem, key: no.key}"))
+
+    status, found = examine(site)
+
+    assert status == 2
+    assert "no.pem or its key cannot be used: No such file or directory" in found["tls"][0]["what"]
+
+
+def test_an_inbox_that_is_not_mounted_is_a_warning(tmp_path, examine):
+    site = configured(tmp_path, quiet_scp() + "inbox: {path: ./inbox}\n")
+
+    _, found = examine(site)
+
+    assert found["inbox"][0]["severity"] == "warning"
+
+
+@pytest.fixture
+def server():
+    """A web server that answers every GET with the status that it is told; remembers what it was asked."""
+    state = {"status": 200, "asked": []}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            state["asked"].append((self.path, self.headers.get("Authorization")))
+            self.send_response(state["status"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
+    thread.start()
+    state["url"] = f"http://127.0.0.1:{running.server_address[1]}/dicom-web"
+    yield state
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "severity", "says"),
+    [
+        (200, "ok", "it answers (200)"),
+        (204, "ok", "it answers"),
+        (404, "ok", "it answers (404)"),
+        (401, "error", "it answered 401 to our login. Renew the password or token"),
+        (302, "error", "a redirect, which is not followed"),
+        (503, "error", "it answered 503"),
+    ],
+)
+def test_a_destination_is_asked_and_judged_and_nothing_is_stored_there(
+    tmp_path, examine, server, status, severity, says
+):
+    server["status"] = status
+    (tmp_path / "password").write_text("s3cret\n")
+    auth = "auth: {kind: basic, user: edge, password_file: ./password}"
+    site = configured(tmp_path, quiet_scp(), destinations=f"[{{name: web, url: '{server['url']}', {auth}}}]")
+
+    (found,) = examine(site)[1]["destination web"]
+
+    assert found["severity"] == severity
+    assert says in found["what"]
+    ((path, authorization),) = server["asked"]
+    assert path.startswith("/dicom-web/studies?")
+    assert authorization.startswith("Basic ")
+    assert "s3cret" not in str(found)
+
+
+def test_a_destination_that_is_not_there_is_told_with_where_to_look(tmp_path, examine):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/dicom-web"
+    site = configured(tmp_path, quiet_scp(), destinations=f"[{{name: web, url: '{url}'}}]")
+
+    (found,) = examine(site)[1]["destination web"]
+
+    assert found["severity"] == "error"
+    assert "no connection" in found["what"]
+    assert "none is lost" in found["do"]
+
+
+def test_a_secret_that_is_missing_is_told(tmp_path, examine, server):
+    auth = "auth: {kind: bearer, token_file: ./nowhere}"
+    site = configured(tmp_path, quiet_scp(), destinations=f"[{{name: web, url: '{server['url']}', {auth}}}]")
+
+    (found,) = examine(site)[1]["destination web"]
+
+    assert found["severity"] == "error"
+    assert "nowhere can't be read" in found["what"]
+    assert server["asked"] == []
+
+
+def test_for_a_person_each_finding_is_a_line_with_what_to_do_below(tmp_path, capsys):
+    site = configured(tmp_path, quiet_scp())
+
+    main(["doctor", "-c", str(site.file)])
+
+    told = capsys.readouterr().out.splitlines()
+    line = next(number for number, text in enumerate(told) if text.startswith("warning services: No service runs."))
+    assert "appliance run" in told[line + 1]
