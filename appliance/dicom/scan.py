@@ -209,16 +209,18 @@ class Scanner:
             return not plausible or end - at < 8
         if tag:
             return False
+        begin = at
         self._file.seek(at)
         while at < end:
             piece = self._file.read(min(_WINDOW, end - at))
             if not piece or piece.count(0) != len(piece):
-                return False
+                raise _malformed(begin, tag, "begins zeros that are neither elements nor the end")
             at += len(piece)
         return True
 
     def _repeats(self, earlier: Element, at: int, length: int) -> bool:
         """Whether the element is there already with the same bytes: some writers do that, and it loses nothing."""
+        self.count += 1  # or a file of repetitions would keep us for minutes
         if type(earlier.value) is not bytes or length != len(earlier.value):
             return False
         self._file.seek(at)

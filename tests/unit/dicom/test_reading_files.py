@@ -378,6 +378,15 @@ def test_more_elements_than_the_limit_are_too_large(monkeypatch: pytest.MonkeyPa
         part10.read(a_file(explicit(REFERENCES, b"SQ", item(b"") * 101)))
 
 
+@pytest.mark.parametrize("unit", [bytes(8), implicit(PATIENT_ID, b"")])
+def test_a_file_of_repetitions_is_refused_in_time(unit: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.dicom.scan.MAX_ELEMENTS", 10_000)
+    body = implicit(PATIENT_ID, b"") + unit * 1_000_000 + b"x"
+
+    with pytest.raises(Malformed):
+        part10.read(a_file(body, make.IMPLICIT))
+
+
 def test_a_deflated_data_set_that_inflates_beyond_the_limit_is_too_large() -> None:
     data = make.ct(size=1024)
 
