@@ -1,12 +1,10 @@
 """De-identifying files and folders without a daemon: the same engine, the same workers, results into a folder."""
 
 import errno
-import logging
 import os
 import secrets
 import shutil
 import stat
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +18,8 @@ from appliance.model import ONLY_PROJECT, UNLISTED, Provenance
 from appliance.reasons import Reason
 from appliance.services.deidentify import DEATHS
 from appliance.services.pool import Died, Finished, Overran, Pool
-from appliance.services.worker import Equipment, Job, Made, Postponed, Recipe, Result, Withheld, equip, work
+from appliance.services.worker import Equipment, Job, Made, Postponed, Recipe, Result, Withheld, equip_process, work
 from appliance.spool.files import rename_durably
-from appliance.watch.logs import start_logging
 
 TIMEOUT_S = 900.0  # one file may take this long
 TAKE_S = 0.2
@@ -69,7 +66,7 @@ class Offline:
         self.counts: Counter[tuple[str, str]] = Counter()  # (outcome, reason) -> files
         self._target = target
         self._making = target / f".making-{secrets.token_hex(4)}"
-        self._pool = Pool[Job, Result](jobs, partial(_equip, recipe), _work, timeout_s=TIMEOUT_S)
+        self._pool = Pool[Job, Result](jobs, partial(equip_process, recipe, "ERROR"), _work, timeout_s=TIMEOUT_S)
         self._first: dict[str, Path] = {}  # digest of an original -> where it was
         self._taken: set[Path] = set()
         self._deaths: Counter[str] = Counter()
@@ -168,10 +165,3 @@ def _open(source: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return os.fdopen(fd, "rb")
-
-
-def _equip(recipe: Recipe) -> Equipment:
-    # What a worker cannot understand is told by class and place: an exception's own words may quote a value.
-    start_logging("deidentify", sys.stderr, level="ERROR")
-    logging.getLogger().setLevel(logging.ERROR)
-    return equip(recipe)

@@ -24,7 +24,7 @@ from appliance.reasons import Reason
 from appliance.services.follow import Follower
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
-from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip, work
+from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip, equip_process, work
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
@@ -80,7 +80,8 @@ class Deidentify:
         self._repair = recover_inside(self._spool, self._outbox)
         self._making = self._outbox.making()
         size = config.deidentify.workers or os.cpu_count() or 1
-        self._pool = Pool[Job, Result](size, partial(equip, recipe), work, timeout_s=config.deidentify.timeout_s)
+        timeout_s = config.deidentify.timeout_s
+        self._pool = Pool[Job, Result](size, partial(equip_process, recipe), work, timeout_s=timeout_s)
         self._pool.start()
 
     def step(self) -> bool:

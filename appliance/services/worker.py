@@ -7,6 +7,7 @@ the staging folder and still nowhere: the parent decides. The offline command ru
 import errno
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from appliance.errors import Malformed, NotDicom
 from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.spool.files import open_regular
+from appliance.watch.logs import start_logging
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,12 @@ def equip(recipe: Recipe) -> Equipment:
         pseudonyms={project: _pseudonyms(recipe, project) for project in recipe.rules},
         max_header=recipe.max_header,
     )
+
+
+def equip_process(recipe: Recipe, level: str = "INFO") -> Equipment:
+    """``equip`` for a process of its own, whose log lines then are as everybody's: no exception's words, no values."""
+    start_logging("deidentify", sys.stderr, level=level)
+    return equip(recipe)
 
 
 def _pseudonyms(recipe: Recipe, project: str) -> KeyedPseudonyms:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -157,9 +158,15 @@ def start_logging(role: str, stream: IO[str], *, level: str = "INFO", environ: M
     handler.setFormatter(JsonLines(role, priority=_is_journal(stream, environ)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     logging.getLogger(OURS).setLevel(level)
     logging.captureWarnings(True)
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """Tell it as everything else is told: Python's own way prints the exception's words."""
+    logging.getLogger(__name__).error("a thread ended by an error", exc_info=ended.exc_value)
 
 
 def _is_ours(name: str) -> bool:

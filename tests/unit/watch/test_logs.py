@@ -3,6 +3,9 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
+import threading
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +26,14 @@ def logged():
     """Log to a stream and return its lines as objects; the root logger is put back afterwards."""
     root, ours = logging.getLogger(), logging.getLogger("appliance")
     before = root.handlers[:], root.level, ours.level
+    hook = threading.excepthook
     stream = io.StringIO()
     start_logging("receive", stream, environ={})
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     logging.captureWarnings(False)
     root.handlers[:], root.level = before[0], before[1]
     ours.setLevel(before[2])
+    threading.excepthook = hook
 
 
 def test_a_line_says_when_who_what_and_to_which_instance(logged):
@@ -123,6 +128,34 @@ def test_our_own_errors_are_told_in_their_words_with_what_caused_them(logged):
     assert NAME not in str(logged())
 
 
+def test_a_thread_that_ends_by_an_error_is_told_by_class_and_place(logged):
+    thread = threading.Thread(target=int, args=(NAME,))
+    thread.start()
+    thread.join()
+
+    (line,) = logged()
+    assert line["error"]["class"] == "ValueError"
+    assert NAME not in str(line)
+
+
+def test_a_worker_process_tells_what_it_cannot_understand_without_its_words():
+    """A process begins with Python's own logging, which prints an exception as it is."""
+    program = (
+        "import logging\n"
+        "from appliance.services.worker import Recipe, equip_process\n"
+        "equip_process(Recipe('s', bytes(32), {'main': None}, frozenset(), (), 1))\n"
+        "try:\n"
+        f"    int({NAME!r})\n"
+        "except ValueError:\n"
+        "    logging.getLogger('appliance.services.worker').exception('unexpected')\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=HOUSE.parent)
+
+    assert json.loads(ran.stderr)["error"]["class"] == "ValueError"
+    assert NAME not in ran.stderr
+
+
 def test_a_line_break_in_a_fact_cannot_forge_a_line(logged):
     logging.getLogger("appliance.x").info("rejected", extra={"calling_ae": "A\n{}"})
 
@@ -132,11 +165,11 @@ def test_a_line_break_in_a_fact_cannot_forge_a_line(logged):
 def test_under_journald_each_line_carries_its_priority(tmp_path):
     with (tmp_path / "log").open("w") as stream:
         status = os.fstat(stream.fileno())
-        before = logging.getLogger().handlers[:]
+        before, hook = logging.getLogger().handlers[:], threading.excepthook
         start_logging("receive", stream, environ={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
         logging.getLogger("appliance.x").error("failed")
         logging.captureWarnings(False)
-        logging.getLogger().handlers[:] = before
+        logging.getLogger().handlers[:], threading.excepthook = before, hook
 
     assert (tmp_path / "log").read_text().startswith("<3>{")
 
