@@ -7,6 +7,7 @@ import pytest
 
 from appliance.errors import SpoolFull
 from appliance.outlet.breaker import BreakerState
+from appliance.outlet.stow import Stow
 from appliance.spool.outbox import Outbox
 from tests.make.destinations import folder_destination, stow_destination
 from tests.make.outside import admit
@@ -344,6 +345,45 @@ def test_a_request_that_makes_no_sense_is_answered_and_changes_nothing(forwardin
 
     assert answer["done"] == 0
     assert answer["error"]
+
+
+def test_what_an_operator_discarded_leaves_rejected_by_request(forwarding, cloud, tmp_path):
+    cloud.always(413)
+    [parcel] = parcels(tmp_path / "made", count=1)
+    admit(forwarding.outbox, [parcel])
+    forwarding.until(lambda: bool(files(tmp_path, "rejected")))
+
+    asked = forwarding.requests.ask("forward", "withdraw", {"outs": [parcel.out, "../../etc/passwd", 5]})
+
+    assert forwarding.requests.wait(asked, 5) == {"done": 1}
+    assert not list((tmp_path / "outside" / "rejected").rglob("*.*"))
+    assert forwarding.states() == {}
+
+
+def test_a_closed_source_waits_again(forwarding, cloud, tmp_path):
+    for verb in ("open", "close"):
+        asked = forwarding.requests.ask("forward", verb, {"source": "CT1", "project": "main"})
+        assert forwarding.requests.wait(asked, 5) == {"done": 0}
+
+    admit(forwarding.outbox, parcels(tmp_path / "made", count=2), gated=True)
+    time.sleep(0.2)
+
+    assert cloud.requests == []
+
+
+def test_an_error_of_ours_ends_no_connection_and_loses_nothing(forwarding, cloud, tmp_path, monkeypatch):
+    bugs = [ZeroDivisionError("a bug")] * 2
+    real = Stow.deliver
+
+    def deliver(self, batch):
+        if bugs:
+            raise bugs.pop()
+        return real(self, batch)
+
+    monkeypatch.setattr(Stow, "deliver", deliver)
+    admit(forwarding.outbox, parcels(tmp_path / "made", count=5))
+
+    assert forwarding.until_settled() == {"FORWARDED": 5}
 
 
 def test_an_operator_can_have_a_paused_destination_tried_at_once(tmp_path, cloud):
