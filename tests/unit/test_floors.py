@@ -33,6 +33,7 @@ HOMES = {
     "pydicom": {"dicom", "deid"},
     "pynetdicom": {"intake"},
     "requests": {"outlet"},
+    "urllib3": {"outlet"},  # what requests is made of: an answer read as it drips raises its exceptions
     "rich": {"cli"},
     "sqlite3": {"spool", "mapping"},
     "sqlite_utils": {"spool", "mapping"},
