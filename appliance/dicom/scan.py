@@ -27,6 +27,7 @@ MAX_ELEMENTS = 1_000_000  # and items; some 250 MB of memory
 FIRST_PIXELS: Tag = 0x7FE00008  # Float Pixel Data; Double Float and Pixel Data follow
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 _WINDOW = 65536
+_SHORTER = "The file became shorter while it was read."
 _BEYOND = bytes(16)  # after the file's last byte: a head that begins in the file can always be unpacked
 
 
@@ -312,6 +313,8 @@ class Scanner:
         self._spend(at, elements)
         self._file.seek(at)
         data = self._as_much_as(_WINDOW)
+        if not data:
+            raise Malformed(_SHORTER)
         self._data = data if len(data) == _WINDOW else data + _BEYOND
         self._base = at
 
@@ -324,7 +327,7 @@ class Scanner:
     def _read(self, length: int) -> bytes:
         data = self._as_much_as(length)
         if len(data) != length:
-            raise Malformed("The file became shorter while it was read.")
+            raise Malformed(_SHORTER)
         return data
 
     def _as_much_as(self, length: int) -> bytes:

@@ -446,3 +446,62 @@ def test_a_sequence_with_no_pixels_but_an_icon_is_read() -> None:
     read = part10.read(io.BytesIO(make.file(data))).dataset.elements[0x00880200].items[0]
 
     assert isinstance(read.elements[PIXEL_DATA].value, Bulk)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (implicit(PATIENT_ID, b"ID", 40), "longer than what holds it"),
+        (implicit(PATIENT_ID, b"ID") + implicit(PATIENT_ID, b"IX"), "appears twice"),
+        (implicit(PATIENT_ID, b"ID") + ITEM_END, "where an element should"),
+        (implicit(PATIENT_ID, b"ID", 0xFFFFFFFF) + SEQUENCE_END, "no length"),
+        (implicit(REFERENCES, item(implicit(NAME, b"In^I"))[:-4], 20), "longer than what holds it"),
+        (implicit(PATIENT_ID, b"ID") + bytes(20) + b"x", "begins zeros"),
+    ],
+)
+def test_implicit_bytes_that_contradict_themselves_are_malformed(body: bytes, words: str) -> None:
+    with pytest.raises(Malformed, match=words):
+        part10.read(a_file(body, make.IMPLICIT))
+
+
+class Trickle(io.BytesIO):
+    """A file that gives less than it is asked for, as an unbuffered one may."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None or size < 1000 else 1000)
+
+
+def test_a_file_that_gives_less_than_it_is_asked_for_is_read_all_the_same() -> None:
+    body = explicit(0x00081190, b"UT", b"x" * 200_000) + explicit(PATIENT_ID, b"LO", b"ID")
+
+    read = part10.read(Trickle(a_file(body).getvalue())).dataset
+
+    assert text(read, PATIENT_ID) == "ID"
+
+
+class Shrinking(io.BytesIO):
+    """A file that is cut while it is read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 60_000:
+            return super().read(10) if self.tell() < 70_000 else b""
+        return super().read(size)
+
+
+@pytest.mark.parametrize("first", [65_000, 80_000])
+def test_a_file_that_becomes_shorter_while_it_is_read_is_malformed(first: int) -> None:
+    body = explicit(0x00081190, b"UT", b"x" * first) + explicit(0x00104000, b"UT", b"x" * 80_000)
+
+    with pytest.raises(Malformed, match="shorter"):
+        part10.read(Shrinking(a_file(body).getvalue()))
+
+
+def test_a_file_that_is_only_a_prefix_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        part10.read(io.BytesIO(bytes(128) + b"DICM"))
+
+
+def test_an_item_that_is_empty_or_of_undefined_length_in_an_explicit_sequence_is_not_taken_for_implicit() -> None:
+    body = explicit(REFERENCES, b"SQ", item(b"", defined=False) + item(explicit(NAME, b"PN", b"I"), defined=False))
+
+    assert [len(found.elements) for found in part10.read(a_file(body)).dataset.elements[REFERENCES].items] == [0, 1]
