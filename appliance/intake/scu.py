@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from the library's tables
 
+from appliance.dicom.sniff import identify
 from appliance.errors import ApplianceError
 
 STORED = 0x0000  # PS3.7 C.1.1
@@ -24,8 +24,8 @@ def send(host: str, port: int, files: Iterable[Path], *, calling: str, called: s
     paths = list(files)
     entity = AE(ae_title=calling)
     for path in paths:
-        meta = read_file_meta_info(path)
-        entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+        what = identify(path)
+        entity.add_requested_context(what.sop_class, what.transfer_syntax)
     association = entity.associate(host, port, ae_title=called)
     if not association.is_established:
         raise NotAccepted(f"{called} at {host}:{port} did not accept the association; nothing was sent.")

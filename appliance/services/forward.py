@@ -25,10 +25,12 @@ from appliance.services.lane import FRESH, Lane
 from appliance.services.outside_operator import OutsideOperator
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
+from appliance.spool.recovery import recover_outside
 
 log = logging.getLogger(__name__)
 
 TAKE_S = 0.05  # how long a step waits for a delivery to come back
+REPAIR_S = 0.01  # of each turn of the loop, for what a crash left undone
 TOGETHER = 16  # deliveries whose outcomes one step writes, at most
 DRAIN_S = 20.0  # SIGTERM: running requests may end for this long
 FIRST_RETRY_S = 30.0
@@ -86,7 +88,8 @@ class Forward:
         self._unwritten: deque[Delivered] = deque()  # judged, and not yet in the rows
 
     def start(self) -> None:
-        """Start the connections; they open their first socket with the first delivery."""
+        """Start the connections; they open their first socket with the first delivery. The repair runs beside them."""
+        self._repair = recover_outside(self._outbox)
         for lane in self._lanes.values():
             lane.start()
 
@@ -96,6 +99,7 @@ class Forward:
         given = sum(lane.hand_out(self._outbox, self._clock()) for lane in self._lanes.values())
         came = self._take(TAKE_S if any(lane.is_busy for lane in self._lanes.values()) else 0)
         self._tell()
+        self._repair.run_for(REPAIR_S)
         return bool(asked or given or came)
 
     def stop(self) -> None:

@@ -21,10 +21,12 @@ from appliance.intake.wake import Waker
 from appliance.model import UNLISTED
 from appliance.services.inbox_ledger import JournalLedger
 from appliance.spool.inside import Spool
+from appliance.spool.recovery import recover_received
 
 log = logging.getLogger(__name__)
 
 MOST_CLINICS_AT_ONCE = 32
+REPAIR_S = 0.01  # of each turn of the loop
 DRAIN_S = 30.0  # a file in hand may be finished for this long
 
 
@@ -80,6 +82,7 @@ class InboxService:
                 f"The inbox service cannot write to the state folder: {error.strerror or error}. Nothing was taken "
                 "from the inbox. Check the owner and mode of the folder named by 'state', then start again."
             ) from None
+        self._repair = recover_received(self._spool)
         self._ledger = JournalLedger(self._spool)
         self._taker = Taker(
             self._door,
@@ -91,6 +94,7 @@ class InboxService:
 
     def step(self) -> bool:
         """See which clinics there are, and give each that is idle its turn; return whether anything was taken."""
+        self._repair.run_for(REPAIR_S)
         now = self._monotonic()
         if now >= self._next_look:
             self._next_look = now + self._inbox.scan_s

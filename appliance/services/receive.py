@@ -15,8 +15,11 @@ from appliance.intake.peers import Peers
 from appliance.intake.scp import Scp
 from appliance.intake.strict import differs
 from appliance.spool.inside import Spool
+from appliance.spool.recovery import recover_received
 
 log = logging.getLogger(__name__)
+
+REPAIR_S = 0.01  # of each turn of the loop
 
 
 class Receive:
@@ -68,6 +71,7 @@ class Receive:
         )
         self._scp = Scp(self._listeners, house)
         self._scp.start()
+        self._repair = recover_received(self._spool)
         log.info("listening", extra={"ports": [listener.port for listener in self._listeners]})
 
     @property
@@ -81,9 +85,13 @@ class Receive:
         return next(listener.port for listener in self._listeners if listener.encrypted)
 
     def step(self) -> bool:
-        """Look whether callers are still accepted; there is never work for the loop itself."""
+        """Look whether callers are still accepted, and give files their rows that a death of this service left without.
+
+        Of each turn only REPAIR_S: the associations' threads come first.
+        """
         if self._scp is not None and not self._scp.is_accepting:
             raise CannotStart("The receiver no longer accepts callers; what was answered with Success is safe.")
+        self._repair.run_for(REPAIR_S)
         return False
 
     def stop(self) -> None:

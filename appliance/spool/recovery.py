@@ -19,6 +19,7 @@ the same code. Nothing is decided from a folder's listing alone that a row says 
 
 import heapq
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,12 @@ class Recovery:
             self._steps = self._begin()
             raise
 
+    def run_for(self, seconds: float) -> None:
+        """Do what can be done in so many seconds, at least one step: a share of the time that others need too."""
+        until = time.monotonic() + seconds
+        while self.step() and time.monotonic() < until:
+            pass
+
     def finish(self) -> None:
         """Do all that is left."""
         while self.step():
@@ -68,11 +75,19 @@ def recover_inside(spool: Spool, outbox: Outbox, *, window: int = WINDOW) -> Rec
 
     def steps() -> Iterator[None]:
         yield from _sound(spool.custody)
-        yield from _received(spool, window)
+        yield from _received(spool, window, finish=True)
         yield from _quarantined(spool)
         yield from _reconcile(spool, outbox)
 
     return Recovery(steps)
+
+
+def recover_received(spool: Spool, *, window: int = WINDOW) -> Recovery:
+    """Return the part of the repair that a receiving service runs itself: rows for files that its death left without.
+
+    It only inserts, so it can run beside the owner of the files; the de-identify service need not be started anew.
+    """
+    return Recovery(lambda: _received(spool, window, finish=False))
 
 
 def recover_outside(outbox: Outbox) -> Recovery:
@@ -111,11 +126,11 @@ def _sound(custody: Custody) -> Iterator[None]:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _received(spool: Spool, window: int) -> Iterator[None]:
+def _received(spool: Spool, window: int, *, finish: bool) -> Iterator[None]:
     """Every received file gets its row, the newest first, with at most ``window`` ids in memory."""
     below = _LAST
     while True:
-        missing = yield from _without_row(spool, below, window)
+        missing = yield from _without_row(spool, below, window, finish=finish)
         for start in range(0, len(missing), PAGE):
             spool.arrived(
                 arrival for spool_id in missing[start : start + PAGE] for arrival in _arrival(spool, spool_id)
@@ -126,8 +141,11 @@ def _received(spool: Spool, window: int) -> Iterator[None]:
         below = missing[-1]
 
 
-def _without_row(spool: Spool, below: str, window: int) -> Generator[None, None, list[str]]:
-    """Return the newest ids below ``below`` whose file has no row, the newest first; finish what rows say of others."""
+def _without_row(spool: Spool, below: str, window: int, *, finish: bool) -> Generator[None, None, list[str]]:
+    """Return the newest ids below ``below`` whose file has no row, the newest first.
+
+    finish  do with the other files what their rows say
+    """
     newest: list[str] = []
     for folder in spool.layout.shards():
         for ids in _pages(folder, below):
@@ -137,7 +155,7 @@ def _without_row(spool: Spool, below: str, window: int) -> Generator[None, None,
                     heapq.heappush(newest, spool_id)
                     if len(newest) > window:
                         heapq.heappop(newest)
-                else:
+                elif finish:
                     _finish(spool, spool_id, *states[spool_id])
             yield
     return sorted(newest, reverse=True)
@@ -254,7 +272,7 @@ def _rejected_files(outbox: Outbox) -> Iterator[None]:
 
 
 def _ready_rows(outbox: Outbox) -> Iterator[None]:
-    """A READY row has its file; what was lost is told to the incustody."""
+    """A READY row has its file; what was lost is told to the inside."""
     after = 0
     while page := outbox.rows.ready_after(after, PAGE):
         for _, out in page:
