@@ -19,22 +19,13 @@ from appliance.spool.database import Database
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_schema import SCHEMA, VERSION
 from appliance.spool.outbox_view import OutboxView
+from appliance.spool.settled import Ended
 
 LONGEST_DETAIL = 2000  # characters of a detail that are kept
 _PARCEL = (
     "i.seq, i.out, i.sop_class, i.sop_instance, i.study, i.series, i.transfer_syntax, i.digest, i.size, i.source,"
     " d.attempts"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An outside name that no destination waits for any more: its file leaves ready."""
-
-    out: str
-    state: State
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from appliance.lifecycle import State
 from appliance.model import Parcel, Ready
 from appliance.reasons import Reason, note
 from appliance.spool.custody import Custody
-from appliance.spool.deliveries import Deliveries, Ended, Remembered
+from appliance.spool.deliveries import Deliveries, Remembered
 from appliance.spool.files import (
     FILE_MODE,
     LockedFolder,
@@ -28,7 +28,7 @@ from appliance.spool.files import (
 )
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_view import Delivery, OutsideCount
-from appliance.spool.settled import Settled
+from appliance.spool.settled import Ended, Settled
 
 __all__ = ["Making", "Outbox"]
 

@@ -1,9 +1,21 @@
-"""What the outbox tells the journal of an instance that no destination waits for any more."""
+"""An instance that no destination waits for any more: what its file does, and what the journal is told."""
 
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.lifecycle import State
+
 LOST: Final = "LOST"  # no state of the lifecycle: its ready file is gone, so the inside does it again
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An outside name that no destination waits for any more: its file leaves ready."""
+
+    out: str
+    state: State
+    reason: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
