@@ -20,7 +20,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
@@ -332,10 +332,7 @@ def _numbers(element: Element, holder: DataSet) -> list[Decimal]:
 
 
 def _decimal(number: float, vr: str) -> Decimal | None:
-    try:
-        decimal = Decimal(f"{number:.7g}" if vr == "FL" else repr(number))  # a 32 bit float has seven digits
-    except InvalidOperation:
-        return None
+    decimal = Decimal(f"{number:.7g}" if vr == "FL" else repr(number))  # a 32 bit float has seven digits
     return decimal if decimal.is_finite() else None
 
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from appliance.dicom import part10
-from appliance.dicom.element import DataSet
+from appliance.dicom.element import Bulk, DataSet, Element
 from appliance.dicom.query import EVERYTHING, BadQuery, Both, Condition, Either, Operator, parse_query
 from tests.make import make
 
@@ -193,3 +193,27 @@ def test_any_text_is_a_query_or_refused(text: str) -> None:
 def test_no_query_is_every_instance() -> None:
     assert parse_query("") is EVERYTHING
     assert EVERYTHING.matches(DataSet())
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Rows NbEquals 7", True),
+        ("AcquisitionDuration NbEquals 7", False),
+        ("AcquisitionDuration NbLess 7", False),
+        ("EncapsulatedDocument NotEmpty", True),
+        ("EncapsulatedDocument StrEquals *", False),
+        ("EncapsulatedDocument NbNotEquals 1", True),
+        ("PixelData Empty", False),
+        ("PixelData NbGreater 0", False),
+    ],
+)
+def test_bytes_have_no_value_and_a_public_element_in_unknown_has_its_own(query: str, expected: bool) -> None:
+    elements = [
+        Element(0x00280010, "UN", b"\7\0"),
+        Element(0x00189073, "FD", b"\0\0\0\0\0\0\xf8\x7f"),  # not a number
+        Element(0x00420011, "OB", b"ab"),
+        Element(0x7FE00010, "OW", Bulk(0, 100)),
+    ]
+
+    assert parse_query(query).matches(DataSet({element.tag: element for element in elements})) is expected
