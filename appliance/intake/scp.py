@@ -41,11 +41,16 @@ class Scp:
         self._drain_begun = threading.Event()
         self._stop_accepting = threading.Event()
         self._wake, self._woken = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept_all, name="scp-accept", daemon=True)
+        self._acceptor = self._accepting_thread()
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Begin to accept; once more if what accepted has died."""
+        if self._acceptor.ident is not None:
+            self._acceptor = self._accepting_thread()
         self._acceptor.start()
+
+    def _accepting_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._accept_all, name="scp-accept", daemon=True)
 
     @property
     def is_accepting(self) -> bool:

@@ -85,12 +85,13 @@ class Receive:
         return next(listener.port for listener in self._listeners if listener.encrypted)
 
     def step(self) -> bool:
-        """Look whether callers are still accepted, and give files their rows that a death of this service left without.
+        """See to it that callers are still accepted, and give files their rows that a death of this service left without.
 
         Of each turn only REPAIR_S: the associations' threads come first.
         """
         if self._scp is not None and not self._scp.is_accepting:
-            raise CannotStart("The receiver no longer accepts callers; what was answered with Success is safe.")
+            log.error("accepting callers ended unexpectedly; beginning again")
+            self._scp.start()
         self._repair.run_for(REPAIR_S)
         return False
 

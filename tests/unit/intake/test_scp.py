@@ -197,3 +197,19 @@ def test_sockets_of_another_process_are_not_taken_for_ours() -> None:
 
     assert [listener.passed for listener in own] == [False]
     own[0].close()
+
+
+def test_accepting_can_begin_again_after_it_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_listener: object) -> None:
+        raise SystemExit
+
+    with receiver(tmp_path) as edge:
+        monkeypatch.setattr(edge.scp, "_accept", broken)
+        with socket.create_connection(("127.0.0.1", edge.port)):
+            assert eventually(lambda: not edge.scp.is_accepting)
+            monkeypatch.undo()
+
+            edge.scp.start()
+
+        with Caller(edge.port) as caller:
+            assert caller.request(CONTEXTS).rejected is None
