@@ -35,7 +35,6 @@ HOMES = {
     "requests": {"outlet"},
     "urllib3": {"outlet"},  # what requests is made of: an answer read as it drips raises its exceptions
     "rich": {"cli"},
-    "urllib3": {"outlet"},  # of requests: its exceptions come through
     "sqlite3": {"spool", "mapping"},
     "sqlite_utils": {"spool", "mapping"},
     "watchdog": {"intake"},
