@@ -85,7 +85,7 @@ class Receive:
         return next(listener.port for listener in self._listeners if listener.encrypted)
 
     def step(self) -> bool:
-        """See to it that callers are still accepted, and give files their rows that a death of this service left without.
+        """See that callers are still accepted, and give files their rows that a death of this service left without.
 
         Of each turn only REPAIR_S: the associations' threads come first.
         """
