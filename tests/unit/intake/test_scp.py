@@ -1,5 +1,6 @@
 """Limits, silence, drain: nobody can lock others out, and the end is orderly."""
 
+import errno
 import os
 import socket
 import threading
@@ -11,7 +12,7 @@ import pytest
 from appliance import config
 from appliance.errors import CannotStart
 from appliance.intake import association
-from appliance.intake.listening import listeners
+from appliance.intake.listening import Listener, listeners
 from tests.peers.caller import ABORT, CT, EXPLICIT, IMPLICIT, VERIFICATION, Caller, pdu, request_body
 from tests.peers.receiver import eventually, open_descriptors, receiver
 
@@ -214,3 +215,37 @@ def test_accepting_can_begin_again_after_it_died(tmp_path: Path, monkeypatch: py
 
         with Caller(edge.port) as caller:
             assert caller.request(CONTEXTS).rejected is None
+
+
+def test_our_own_fault_is_an_abort_never_success_and_the_others_go_on(tmp_path: Path) -> None:
+    def fault(_id: str) -> None:
+        raise ZeroDivisionError
+
+    with receiver(tmp_path) as edge, Caller(edge.port) as unlucky, Caller(edge.port) as other:
+        other.request(CONTEXTS)
+        unlucky.request(CONTEXTS)
+        edge.shelf.on_keep = fault
+        unlucky.send(unlucky.store_bytes(1, CT, "1.2.3", DATA))
+
+        assert unlucky.receive()[0] == ABORT
+        assert edge.shelf.files + edge.shelf.halves == []
+        edge.shelf.on_keep = lambda _id: None
+        assert other.store(1, CT, "1.2.4", DATA) == 0x0000
+        assert eventually(lambda: edge.seen.ended == [("unlisted", "unexpected")])
+
+
+def test_without_descriptors_left_callers_wait_and_are_served_later(tmp_path: Path) -> None:
+    with receiver(tmp_path) as edge:
+        began = time.monotonic()
+        edge.scp._accept(Listener(_NoDescriptors(), encrypted=False, passed=False))  # type: ignore[arg-type]
+
+        assert time.monotonic() - began > 0.1  # the loop that calls it must not spin
+        with Caller(edge.port) as caller:
+            assert caller.request(CONTEXTS).rejected is None
+
+
+class _NoDescriptors:
+    """A listening socket whose accept finds no descriptor."""
+
+    def accept(self) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
