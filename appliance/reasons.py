@@ -64,7 +64,6 @@ class Reason(Enum):
     ALREADY_THERE_DIFFERENT = "already-there-different"
     TOO_LARGE_FOR_DESTINATION = "too-large-for-destination"
     DESTINATION_REMOVED = "destination-removed"
-    READY_FILE_MISSING = "ready-file-missing"
 
     @property
     def words(self) -> Advice:
@@ -188,11 +187,6 @@ WORDS: dict[Reason, Advice] = {
     Reason.DESTINATION_REMOVED: Advice(
         "Its destination is no longer in the configuration and was abandoned by command.",
         f"It was not stored there. Put the destination back, {_RELEASE}. {_DISCARD}",
-    ),
-    Reason.READY_FILE_MISSING: Advice(
-        "The outbox knows it, but its file is no longer in ready.",
-        "It was not stored there. Check the disk of var/outside; to make it again from its original: "
-        f"{_RELEASE.removeprefix('then ')}. {_DISCARD}",
     ),
 }
 

@@ -75,9 +75,9 @@ class Deidentify:
         self._mapping = MappingStore(config.state / "mapping" / "mapping.db", self._key)
         self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
         self._outbox = Outbox(config.state / "outside")
-        self._operator = Operator(self._spool, Requests(config.state / "requests"))
-        self._follower = Follower(self._spool, self._outbox)
         self._repair = recover_inside(self._spool, self._outbox)
+        self._operator = Operator(self._spool, Requests(config.state / "requests"), rebuild=self._repair.rebuild)
+        self._follower = Follower(self._spool, self._outbox, self._repair.again)
         self._making = self._outbox.making()
         size = config.deidentify.workers or os.cpu_count() or 1
         timeout_s = config.deidentify.timeout_s
@@ -85,19 +85,22 @@ class Deidentify:
         self._pool.start()
 
     def step(self) -> bool:
-        """Carry out requests, commit what came back, hand out more, follow what the outside settled."""
+        """Carry out requests, commit what came back, hand out more, follow what the outside settled, repair."""
+        repaired = self._repair.step()
+        if not self._repair.is_sound:
+            return False  # the journal is being looked at after an unclean stop: nothing is decided by it yet
         asked = self._operator.step()
         self._came.extend(self._pool.take(TAKE_S if self._in_hand else 0))
         committed = self._commit()
         given = self._hand_out()
         followed = self._follower.step(self._clock())
-        repaired = self._repair.step()
         return bool(asked or committed or given or followed or repaired or self._pool.in_hand)
 
     def stop(self) -> None:
         """Give up what is in hand: it is done again after the next start, with the same result."""
         self._pool.stop()
         self._making.close()
+        self._spool.custody.end()
         self._mapping.close()
         self._outbox.close()
         self._spool.close()

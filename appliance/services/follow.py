@@ -4,6 +4,8 @@ The outbox numbers what it settles; the journal keeps the last number that it ha
 generation. A rebuilt outbox has a new generation, and then everything is followed again.
 """
 
+from collections.abc import Callable
+
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
 
@@ -12,22 +14,40 @@ EVERY_S = 1.0
 
 
 class Follower:
-    """Carries the outbox's word into the journal."""
+    """Carries the outbox's word into the journal.
 
-    def __init__(self, spool: Spool, outbox: Outbox) -> None:
+    on_new_outbox  called when the outbox was lost and begun again while we ran
+    """
+
+    def __init__(self, spool: Spool, outbox: Outbox, on_new_outbox: Callable[[], None] = lambda: None) -> None:
         self._spool = spool
         self._outbox = outbox
+        self._on_new_outbox = on_new_outbox
+        self._generation = ""
         self._next = 0.0
 
     def step(self, now: float) -> bool:
-        """Follow at most PAGE settled instances, each EVERY_S seconds or at once while more are waiting."""
+        """Follow at most PAGE instances each way, every EVERY_S seconds or at once while more are waiting."""
         if now < self._next:
             return False
         generation = self._outbox.generation
+        if self._generation not in ("", generation):
+            self._on_new_outbox()
+        self._generation = generation
         cursor = self._spool.followed(generation)
         settled = self._outbox.settled_since(cursor, PAGE)
-        if not settled:
+        if settled:
+            self._spool.follow(settled, generation)
+        withdrawn = self._withdraw()
+        if not settled and not withdrawn:
             self._next = now + EVERY_S
             return False
-        self._spool.follow(settled, generation)
         return True
+
+    def _withdraw(self) -> bool:
+        """Let the outside drop the rejected files of what an operator discarded."""
+        outs = self._spool.withdrawable(PAGE)
+        if outs:
+            self._outbox.withdraw(outs)
+            self._spool.withdrawn(outs)
+        return bool(outs)

@@ -25,7 +25,6 @@ from appliance.services.lane import FRESH, Lane
 from appliance.services.outside_operator import OutsideOperator
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
-from appliance.spool.recovery import recover_outside
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +88,19 @@ class Forward:
 
     def start(self) -> None:
         """Start the connections; they open their first socket with the first delivery. The repair runs beside them."""
-        self._repair = recover_outside(self._outbox)
         for lane in self._lanes.values():
             lane.start()
 
     def step(self) -> bool:
         """Carry out requests, write what came back, hand out more."""
+        repair = self._operator.repair
+        repair.run_for(REPAIR_S)
+        if not repair.is_sound:
+            return False  # the outbox is being looked at after an unclean stop: nothing is claimed from it yet
         asked = self._operator.step()
         given = sum(lane.hand_out(self._outbox, self._clock()) for lane in self._lanes.values())
         came = self._take(TAKE_S if any(lane.is_busy for lane in self._lanes.values()) else 0)
         self._tell()
-        self._repair.run_for(REPAIR_S)
         return bool(asked or given or came)
 
     def stop(self) -> None:
@@ -115,6 +116,7 @@ class Forward:
             abandoned += len(self._unwritten)
         if abandoned:
             log.warning("requests abandoned; their instances are stored again", extra={"count": abandoned})
+        self._outbox.custody.end()
         self._outbox.close()
 
     # --- what came back -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
               optional "accept": CODE, "by": NAME
     replay    {"ids": […]}, "by"                     FORWARDED -> RECEIVED in a new round: sent again by today's rules
     discard   {"ids": […]} or {"reason": CODE}, "by" QUARANTINED, HELD, REJECTED -> DISCARDED
+    rebuild   {}                                     the journal is set aside and made from the files again
 
 The answer is {"done": n, "refused": {id: why}}; a reason names every instance that waits for it.
 """
@@ -28,9 +29,10 @@ PAGE = 500  # instances of one reason that are looked up at a time
 class Operator:
     """Carries out the requests that are addressed to the de-identify service."""
 
-    def __init__(self, spool: Spool, requests: Requests) -> None:
+    def __init__(self, spool: Spool, requests: Requests, *, rebuild: Callable[[], None] = lambda: None) -> None:
         self._spool = spool
         self._requests = requests
+        self._rebuild = rebuild
 
     def step(self) -> bool:
         """Carry out what has been asked; return whether there was anything."""
@@ -55,6 +57,9 @@ class Operator:
                 move = lambda spool_id: self._spool.replay(spool_id, by=by)  # noqa: E731 - one line each
             case "discard":
                 move = lambda spool_id: self._spool.discard(spool_id, by=by)  # noqa: E731 - one line each
+            case "rebuild":
+                self._rebuild()
+                return {"done": 1, "refused": {}}
             case _:
                 raise RequestRefused(f"'{request.verb}' is nothing that {OWNER} can be asked; nothing was changed.")
         return self._each(self._named(request.args), move)

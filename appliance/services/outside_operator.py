@@ -8,6 +8,8 @@
                                                        as destination-removed
     withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
+    rebuild   {}                                       the outbox is set aside and made anew: the inside does again
+                                                       what no destination had named
 
 The answer is {"done": n}, with "error" when nothing could be done.
 """
@@ -20,6 +22,7 @@ from appliance.errors import RequestRefused
 from appliance.model import is_out_name, is_source
 from appliance.outlet.breaker import Breaker
 from appliance.spool.outbox import Outbox
+from appliance.spool.recovery import recover_outside
 from appliance.spool.requests import Request, Requests
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ class OutsideOperator:
         self._outbox = outbox
         self._requests = requests
         self._breakers = breakers
+        self.repair = recover_outside(outbox)
 
     def step(self) -> bool:
         """Carry out what has been asked; return whether there was anything."""
@@ -56,6 +60,9 @@ class OutsideOperator:
                 return self._gate(request, self._outbox.open_source)
             case "close":
                 return self._gate(request, self._outbox.close_source)
+            case "rebuild":
+                self.repair.rebuild()
+                return 1
             case "abandon":
                 return self._abandon(_text(request, "destination"))
             case "withdraw":

@@ -1,12 +1,17 @@
-"""Let go of what is no longer needed, each side by itself. What is undelivered is kept for ever."""
+"""Let go of what is no longer needed, each side by itself; look at the databases once a day.
+
+What is undelivered is kept for ever.
+"""
 
 import logging
 import time
 from collections.abc import Callable
 
 from appliance.config import Config
+from appliance.services.full_check import FullCheck
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
+from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +34,17 @@ class Purge:
         """Open both sides."""
         self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
         self._outbox = Outbox(self._config.state / "outside")
+        requests = Requests(self._config.state / "requests")
+        self._checks = (
+            FullCheck(self._spool.journal.database, "deidentify", requests),
+            FullCheck(self._outbox.rows.database, "forward", requests),
+        )
 
     def step(self) -> bool:
         """Remove at most a page of each kind; begin again EVERY_S seconds after there was nothing left."""
         now = self._clock()
+        for check in self._checks:
+            check.step(now)
         if now < self._next:
             return False
         removed = self._originals(now) + self._rows(now)

@@ -1,8 +1,6 @@
 """Who owns a side's database, and whether the last owner ended cleanly: after an unclean stop it is checked."""
 
-import sqlite3
-
-from appliance.spool.database import Database, is_damage
+from appliance.spool.database import Database, DatabaseDamaged
 from appliance.spool.settings import Settings
 
 _RUNNING = "running"  # setting: there while an owner runs
@@ -21,10 +19,8 @@ class Custody:
         try:
             clean = not self._settings.get(_RUNNING)
             self._settings.put(_RUNNING, "yes")
-        except sqlite3.DatabaseError as error:
-            if is_damage(error):
-                return False  # whoever asks looks into the file now
-            raise
+        except DatabaseDamaged:
+            return False  # whoever asks looks into the file now
         return clean
 
     def vouch(self) -> None:
@@ -32,7 +28,7 @@ class Custody:
         self._vouched = True
 
     def end(self) -> None:
-        """Take the mark away, if the database was found sound; do nothing for who did not begin."""
-        if self._vouched:
+        """Take the mark away, if the database was found sound; do nothing for who did not begin, or met damage."""
+        if self._vouched and not self.database.damaged:
             self._settings.put(_RUNNING, "")
             self._vouched = False

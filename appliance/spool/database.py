@@ -31,6 +31,10 @@ class Damaged(Exception):
     """The file is no sound database of ours; what it indexed is rebuilt from files."""
 
 
+class DatabaseDamaged(CannotStart):
+    """A database turned out to be broken while it was used: its owner ends, and rebuilds it when started anew."""
+
+
 class Database:
     """A connection of this process, opened at need and again when the file was replaced. Any thread may use it.
 
@@ -41,6 +45,7 @@ class Database:
     def __init__(self, path: Path, schema: str, version: int = 1, *, read_only: bool = False) -> None:
         self.path = path
         self.set_aside_to: Path | None = None  # where a damaged predecessor went, if this process moved it
+        self.damaged = False  # it was found broken while this process used it
         self._schema = schema
         self._version = version
         self._read_only = read_only
@@ -59,9 +64,9 @@ class Database:
         durably  on return it survives a power cut, and everything committed before too. Without, it survives the death
                  of every process but a power cut may take it: enough where a file says the same, or nothing is lost.
 
-        Raises SpoolFull when there is no space.
+        Raises SpoolFull when there is no space, DatabaseDamaged when the file is broken.
         """
-        with self._lock:
+        with self._lock, self._damage_is_told():
             connection = self._connected()
             with _full_is_told(self.path):
                 # Not inside a transaction: SQLite would not change it there.
@@ -82,7 +87,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent view, whatever others write meanwhile. Keep it short: it holds back the log's reuse."""
-        with self._lock:
+        with self._lock, self._damage_is_told():
             connection = self._connected()
             if connection.in_transaction:  # within ``writing`` of the same thread
                 yield connection
@@ -127,7 +132,21 @@ class Database:
             self.close()
             with _alone(self.path.parent):
                 self._rename_aside()
+            self.damaged = False
             self._connected()
+
+    @contextmanager
+    def _damage_is_told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self.damaged = True
+            raise DatabaseDamaged(
+                f"{self.path.name} is damaged. No image is lost: the files are the truth, and it is rebuilt from them"
+                " when its service is started anew. Look at the disk."
+            ) from error
 
     def _rename_aside(self) -> None:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")

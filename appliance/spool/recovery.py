@@ -44,11 +44,16 @@ _LAST: Final = "~"  # sorts after every id
 
 
 class Recovery:
-    """Steps of a repair; ``step`` returns False once there is nothing left to do."""
+    """Steps of a repair; ``step`` returns False once there is nothing left to do.
 
-    def __init__(self, steps: Callable[[], Iterator[None]]) -> None:
-        self._begin = steps
-        self._steps = steps()
+    is_sound  whether the database has been looked at, if its last owner did not end cleanly. Before, only ``step``
+    """
+
+    def __init__(self, steps: Callable[[], Iterator[None]], custody: Custody | None = None) -> None:
+        self._steps_of_repair = steps
+        self._custody = custody
+        self.is_sound = custody is None
+        self._steps = self._begin()
 
     def step(self) -> bool:
         """Do a little; return whether there may be more. After an exception the next step begins from the front."""
@@ -57,6 +62,22 @@ class Recovery:
         except BaseException:
             self._steps = self._begin()
             raise
+
+    def rebuild(self) -> None:
+        """Set the database aside and begin from the front: everything is made from the files again."""
+        if self._custody is not None:
+            self._custody.database.set_aside()
+        self.again()
+
+    def again(self) -> None:
+        """Begin from the front."""
+        self._steps = self._begin()
+
+    def _begin(self) -> Iterator[None]:
+        if self._custody is not None and not self.is_sound:
+            yield from _sound(self._custody)
+            self.is_sound = True
+        yield from self._steps_of_repair()
 
     def run_for(self, seconds: float) -> None:
         """Do what can be done in so many seconds, at least one step: a share of the time that others need too."""
@@ -74,12 +95,11 @@ def recover_inside(spool: Spool, outbox: Outbox, *, window: int = WINDOW) -> Rec
     """Return the repair of the inside, for the de-identify service; the outbox is only told."""
 
     def steps() -> Iterator[None]:
-        yield from _sound(spool.custody)
         yield from _received(spool, window, finish=True)
         yield from _quarantined(spool)
         yield from _reconcile(spool, outbox)
 
-    return Recovery(steps)
+    return Recovery(steps, spool.custody)
 
 
 def recover_received(spool: Spool, *, window: int = WINDOW) -> Recovery:
@@ -94,13 +114,12 @@ def recover_outside(outbox: Outbox) -> Recovery:
     """Return the repair of the outside, for the forward service."""
 
     def steps() -> Iterator[None]:
-        yield from _sound(outbox.custody)
         yield from _ready_files(outbox)
         yield from _rejected_files(outbox)
         yield from _ready_rows(outbox)
         yield from _opened(outbox)
 
-    return Recovery(steps)
+    return Recovery(steps, outbox.custody)
 
 
 # --- databases --------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class House:
         return settled >= arrived and sum(counts.values()) == settled and not self.in_inbox()
 
     def in_inbox(self) -> list[str]:
-        return [name for name in os.listdir(self.clinic) if not name.startswith("_")]
+        return [path.name for path in self.clinic.iterdir() if not path.name.startswith("_")]
 
     def counts(self) -> dict[State, int]:
         """The journal's count, the outside's word for what passed."""

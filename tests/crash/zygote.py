@@ -7,6 +7,7 @@ Speaks JSON lines: {"start": ROLE, "config": FILE, "kill": [step, when, number] 
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from appliance.config import load
@@ -45,9 +46,7 @@ def _start(role: str, file: Path, kill: list[str] | None) -> int:
         service = roles.build(role, config, published, development=True)
         loop.run(service, loop.stop_on_signals(), idle_s=0.02, beat=published.beat, failed=published.failed)
         os._exit(0)
-    except BaseException:
-        import traceback
-
+    except BaseException:  # noqa: BLE001 - a fork must never return into its parent's loop
         traceback.print_exc()
         os._exit(1)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import CannotStart, SpoolFull, Unsafe
-from appliance.spool.database import Database
+from appliance.spool.database import Database, DatabaseDamaged
 from appliance.spool.deliveries import Deliveries
 from appliance.spool.journal import Journal
 from tests.make.spooled import arrival
@@ -234,6 +234,22 @@ def test_a_check_finds_damage_and_nothing_in_a_sound_file(database, path):
     path.unlink()
     with pytest.raises(sqlite3.OperationalError):
         database.check()
+
+
+def test_damage_met_while_it_is_used_ends_the_service_that_owns_it(database, path):
+    for number in range(500):
+        write(database, f"{number:0500}", durably=False)
+    database.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 2)
+        file.write(os.urandom(4096 * 40))
+
+    with pytest.raises(DatabaseDamaged, match="No image is lost"):
+        keys(database)
+
+    assert database.damaged
+    database.set_aside()
+    assert (keys(database), database.damaged) == ([], False)
 
 
 def test_a_reader_sees_nothing_before_there_is_a_database_and_everything_after(path):

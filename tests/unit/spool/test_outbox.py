@@ -261,7 +261,7 @@ def test_a_rejection_whose_file_is_gone_is_told_all_the_same(house):
     (parcel,) = house.parcels()
     parcel.file.unlink()
 
-    house.outbox.refused(parcel, "research", Reason.READY_FILE_MISSING, "")
+    house.outbox.refused(parcel, "research", Reason.DESTINATION_REFUSED, "")
 
     assert files_in(house, "rejected") == [f"{ready.out}.txt"]
 

@@ -11,6 +11,7 @@ import pytest
 from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.spool import files, recovery
+from appliance.spool.database import DatabaseDamaged
 from appliance.spool.recovery import recover_inside, recover_outside
 from tests.make.spooled import House, arrival, out_of
 
@@ -352,8 +353,7 @@ def test_damage_that_opening_does_not_see_is_found_after_an_unclean_stop(house, 
 
 
 def test_a_mark_that_cannot_be_read_because_of_damage_is_an_unclean_stop(house, monkeypatch):
-    broken = sqlite3.DatabaseError("malformed")
-    broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    broken = DatabaseDamaged("malformed")
     locked = sqlite3.OperationalError("locked")
     locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
 

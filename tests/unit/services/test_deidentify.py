@@ -1,0 +1,284 @@
+"""The de-identify service with real workers, real databases and real files; only the clock and the deaths are made."""
+
+import os
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from appliance.lifecycle import State
+from appliance.mapping.store import MappingStore
+from appliance.model import Provenance
+from appliance.reasons import Reason
+from appliance.services.deidentify import Deidentify
+from appliance.services.pool import Died, Finished
+from appliance.services.worker import Postponed
+from appliance.spool.database import DatabaseDamaged
+from appliance.spool.files import SpoolFull
+from appliance.spool.inside import Spool
+from appliance.spool.requests import Requests
+from tests.make import make
+from tests.make.arrive import arrive
+from tests.make.site import configured
+
+
+class Told:
+    """What the service told its metrics."""
+
+    def __init__(self):
+        self.deidentified_, self.withheld_ = [], []
+
+    def deidentified(self, source):
+        self.deidentified_.append(source)
+
+    def withheld(self, source, reason):
+        self.withheld_.append(reason)
+
+
+@contextmanager
+def running(site):
+    service = Deidentify(site, Told())
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def work_off(service, *, seconds=20.0):
+    """Step until nothing is RECEIVED, or in hand, or to be repaired any more."""
+    deadline = time.monotonic() + seconds
+    idle = 0
+    while idle < 5:
+        assert time.monotonic() < deadline, "it never came to rest"
+        idle = 0 if service.step() or service._in_hand else idle + 1
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return configured(tmp_path, "deidentify: {workers: 1}\n")
+
+
+@pytest.fixture
+def spool(site):
+    spool = Spool(site.state / "inside", reserve_bytes=0)
+    yield spool
+    spool.close()
+
+
+def states(spool):
+    found = {}
+    for count in spool.counts():
+        if count.n:
+            found[count.state] = found.get(count.state, 0) + count.n
+    return found
+
+
+def reason_of(spool, spool_id):
+    return spool.trace(spool_id)[0].instance.reason
+
+
+def test_an_original_is_passed_on_with_its_mapping_and_a_file_in_ready(site, spool):
+    arrive(spool, make.ct(patient_id="P-4711"))
+
+    with running(site) as service:
+        work_off(service)
+
+    assert states(spool) == {State.PASSED: 1}
+    assert len(list((site.state / "outside" / "ready").rglob("*.dcm"))) == 1
+    with MappingStore(site.state / "mapping" / "mapping.db", bytes.fromhex("5e" * 32)) as mapping:
+        assert mapping.pseudonym_of("patient", "site", "P-4711") is not None
+
+
+def test_the_second_of_the_same_bytes_is_discarded_and_a_new_version_is_not(site, spool):
+    first = make.ct(SOPInstanceUID="1.2.3.4")
+    changed = make.ct(SOPInstanceUID="1.2.3.4", SeriesNumber=7)
+    ids = [arrive(spool, data) for data in (first, first, changed)]
+
+    with running(site) as service:
+        work_off(service)
+
+    assert states(spool) == {State.PASSED: 2, State.DISCARDED: 1}
+    assert reason_of(spool, ids[1]) == Reason.DUPLICATE.value
+    assert spool.trace(ids[1])[0].instance.detail == f"Of {ids[0]}."
+
+
+def test_what_an_operator_replays_is_no_duplicate_of_itself_or_others(site, spool):
+    data = make.ct(SOPInstanceUID="1.2.3.4")
+    first, second = arrive(spool, data), arrive(spool, data)
+    with running(site) as service:
+        work_off(service)
+
+        spool.release(second, by="test")
+        work_off(service)
+
+    assert first != second
+    assert spool.trace(second)[0].instance.state is State.PASSED
+
+
+def test_two_uids_that_the_sender_announced_differently_are_quarantined(site, spool):
+    spool_id = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4"), announced="1.2.3.5")
+
+    with running(site) as service:
+        work_off(service)
+
+    assert reason_of(spool, spool_id) == Reason.UID_MISMATCH.value
+    assert "(0008,0018)" in spool.trace(spool_id)[0].instance.detail
+
+
+def test_an_instance_of_a_project_that_is_gone_is_quarantined(site, spool):
+    spool_id = arrive(spool, make.ct(), provenance=Provenance("unlisted", project="trial-9"))
+
+    with running(site) as service:
+        work_off(service)
+
+    assert reason_of(spool, spool_id) == Reason.PROJECT_REMOVED.value
+
+
+def test_an_original_whose_file_is_gone_is_quarantined_and_its_neighbour_passes(site, spool):
+    lost, kept = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4")), arrive(spool, make.ct(SOPInstanceUID="1.2.3.5"))
+    spool.original(lost).unlink()
+
+    with running(site) as service:
+        work_off(service)
+
+    assert reason_of(spool, lost) == Reason.ORIGINAL_MISSING.value
+    assert spool.trace(kept)[0].instance.state is State.PASSED
+
+
+def test_a_pseudonym_that_is_already_anothers_quarantines_the_instance(site, spool, monkeypatch):
+    spool_id = arrive(spool, make.ct())
+    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted: list(minted)[:1])
+
+    with running(site) as service:
+        work_off(service)
+
+    assert reason_of(spool, spool_id) == Reason.PSEUDONYM_COLLISION.value
+    assert list((site.state / "outside").rglob("*.dcm")) == []
+
+
+def test_results_that_cannot_be_committed_are_committed_later_without_doing_them_again(site, spool, monkeypatch):
+    spool_id = arrive(spool, make.ct())
+    full = [True]
+    commit = MappingStore.commit
+
+    def sometimes(store, minted):
+        if full[0]:
+            raise SpoolFull("full")
+        return commit(store, minted)
+
+    monkeypatch.setattr(MappingStore, "commit", sometimes)
+    with running(site) as service:
+        deadline = time.monotonic() + 10
+        with pytest.raises(SpoolFull):
+            while time.monotonic() < deadline:
+                service.step()
+        full[0] = False
+        work_off(service)
+
+    passed = spool.trace(spool_id)[0].instance
+    assert (passed.state, passed.attempts) == (State.PASSED, 1)
+
+
+def test_what_a_worker_could_not_write_is_tried_again_and_costs_no_attempt(site, spool, monkeypatch):
+    spool_id = arrive(spool, make.ct())
+    monkeypatch.setattr("appliance.services.deidentify.POSTPONED_S", 0.05)
+    with running(site) as service:
+        take = service._pool.take
+        refusals = [2]
+
+        def refuse(timeout_s):
+            came = take(timeout_s)
+            if came and refusals[0]:
+                refusals[0] -= 1
+                return [Finished(came[0].job, Postponed("ENOSPC"))]
+            return came
+
+        service._pool.take = refuse
+        work_off(service, seconds=30)
+
+    assert refusals == [0]
+    assert spool.trace(spool_id)[0].instance.state is State.PASSED
+
+
+def test_an_instance_that_ends_three_workers_is_quarantined_and_its_neighbour_passes(site, spool):
+    poison, good = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4")), arrive(spool, make.ct(SOPInstanceUID="1.2.3.5"))
+    deaths = []
+    with running(site) as service:
+        take = service._pool.take
+
+        def die(timeout_s):
+            came = take(timeout_s)
+            deaths.extend(each.job.id for each in came if each.job.id == poison)
+            return [Died(each.job, -11) if each.job.id == poison else each for each in came]
+
+        service._pool.take = die
+        work_off(service)
+
+    assert deaths == [poison] * 3
+    assert reason_of(spool, poison) == Reason.WORKER_DIED.value
+    assert spool.trace(good)[0].instance.state is State.PASSED
+
+
+def test_deaths_of_the_whole_service_blame_nobody_too_early(site, spool):
+    spool_id = arrive(spool, make.ct())
+    for _ in range(6):
+        spool.claim(1, time.time(), set())  # begun, and never come to an end
+
+    with running(site) as service:
+        work_off(service)
+
+    assert spool.trace(spool_id)[0].instance.state is State.PASSED
+
+
+def test_an_instance_that_never_comes_to_an_end_is_quarantined_unseen(site, spool):
+    spool_id = arrive(spool, make.ct())
+    for _ in range(10):
+        spool.claim(1, time.time(), set())
+
+    with running(site) as service:
+        work_off(service)
+
+    assert reason_of(spool, spool_id) == Reason.WORKER_DIED.value
+
+
+def test_a_journal_that_is_damaged_while_it_runs_ends_the_service_and_is_rebuilt_by_the_next(site, spool):
+    for number in range(300):
+        arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.4.{number}"))
+    spool.close()
+    with running(site) as service:
+        while not service._repair.is_sound:
+            service.step()
+        _spoil(site.state / "inside" / "journal.db")
+        with pytest.raises(DatabaseDamaged):
+            for _ in range(500):
+                service.step()
+
+    with running(site) as service:
+        work_off(service, seconds=60)
+
+    assert states(spool) == {State.PASSED: 300}
+    assert list((site.state / "inside").glob("journal.db.damaged-*"))
+
+
+def test_the_full_check_asks_the_owner_to_rebuild_and_the_owner_does(site, spool):
+    spool_id = arrive(spool, make.ct())
+    with running(site) as service:
+        work_off(service)
+
+        Requests(site.state / "requests").ask("deidentify", "rebuild", {})
+        work_off(service)
+
+    assert states(spool) == {State.PASSED: 1}
+    assert spool.trace(spool_id)[0].instance.round == 1
+    assert len(list((site.state / "outside" / "ready").rglob("*.dcm"))) == 1, "the same name, nothing doubled"
+
+
+def _spoil(path):
+    """Overwrite what follows the first page, in the log too: as a dying disk does."""
+    for each in (path, path.with_name(path.name + "-wal")):
+        if each.exists() and each.stat().st_size > 8192:
+            with each.open("r+b") as file:
+                file.seek(4096)
+                file.write(os.urandom(each.stat().st_size - 4096))

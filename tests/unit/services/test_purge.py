@@ -1,0 +1,123 @@
+import os
+import time
+
+import pytest
+
+from appliance.lifecycle import State
+from appliance.reasons import Reason
+from appliance.services.full_check import FullCheck
+from appliance.services.purge import Purge
+from appliance.spool.inside import Passed, Spool
+from appliance.spool.requests import Requests
+from tests.make import make
+from tests.make.arrive import arrive
+from tests.make.site import configured
+
+DAY = 86_400.0
+NOW = 2_000_000_000.0
+
+
+@pytest.fixture
+def site(tmp_path):
+    return configured(tmp_path, "retention: {originals_days: 7, discarded_days: 3, rows_days: 30}\n")
+
+
+@pytest.fixture
+def spool(site):
+    spool = Spool(site.state / "inside", reserve_bytes=0, clock=lambda: NOW)
+    yield spool
+    spool.close()
+
+
+def purged(site, at):
+    purge = Purge(site, clock=lambda: at)
+    purge.start()
+    while purge.step():
+        pass
+    purge.stop()
+
+
+def delivered(spool, number):
+    spool_id = arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.{number}"))
+    (instance,) = [each for each in spool.claim(9, NOW, set()) if each.id == spool_id]
+    out = f"{number}".translate(str.maketrans("0123456789", "abcdefghij")).ljust(32, "z")
+    spool.passed([Passed(instance, out, "2.25.1", "2.25.2", f"d{number}", "r")])
+    return spool_id, out
+
+
+def test_an_original_goes_when_every_destination_named_it_and_its_days_are_over(site, spool):
+    spool_id, out = delivered(spool, 1)
+    spool.delivered([out], NOW)
+
+    purged(site, NOW + 6.9 * DAY)
+    assert spool.original(spool_id).exists()
+    purged(site, NOW + 7.1 * DAY)
+
+    assert not spool.original(spool_id).exists()
+    assert spool.trace(spool_id)[0].instance.state is State.PASSED, "its row is remembered"
+
+
+def test_what_is_undelivered_quarantined_or_waiting_is_kept_for_ever(site, spool):
+    undelivered, _ = delivered(spool, 1)
+    waiting = arrive(spool, make.ct(SOPInstanceUID="1.2.3.8"))
+    quarantined = arrive(spool, make.ct(SOPInstanceUID="1.2.3.9"))
+    (instance,) = [each for each in spool.claim(9, NOW, set()) if each.id == quarantined]
+    spool.quarantine(instance, Reason.NO_PATIENT_ID, "")
+
+    purged(site, NOW + 10_000 * DAY)
+
+    assert all(spool.original(each).exists() for each in (undelivered, waiting, quarantined))
+
+
+def test_a_discarded_original_goes_after_its_own_days(site, spool):
+    spool_id = arrive(spool, make.ct())
+    (instance,) = spool.claim(1, NOW, set())
+    spool.exclude(instance, Reason.DUPLICATE, "")
+
+    purged(site, NOW + 2.9 * DAY)
+    assert spool.original(spool_id).exists()
+    purged(site, NOW + 3.1 * DAY)
+
+    assert not spool.original(spool_id).exists()
+
+
+def test_rows_are_forgotten_last(site, spool):
+    spool_id, out = delivered(spool, 1)
+    spool.delivered([out], NOW)
+
+    purged(site, NOW + 29 * DAY)
+    assert spool.trace(spool_id)
+    purged(site, NOW + 31 * DAY)
+
+    assert not spool.trace(spool_id)
+
+
+def test_the_daily_look_asks_the_owner_to_rebuild_what_is_damaged_and_leaves_alone_what_is_sound(site, spool):
+    for number in range(300):
+        arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.{number}"))
+    requests = Requests(site.state / "requests")
+    check = FullCheck(spool.journal.database, "deidentify", requests)
+    _look(check, NOW)
+    assert requests.take("deidentify") == []
+    assert check.step(NOW + DAY - 1) is False, "not before a day is over"
+
+    _spoil(spool.journal.database)
+    _look(check, NOW + DAY)
+
+    assert [request.verb for request in requests.take("deidentify")] == ["rebuild"]
+
+
+def _look(check, now):
+    assert check.step(now)
+    while check.step(now):
+        time.sleep(0.01)
+
+
+def _spoil(database):
+    """Overwrite the last pages, as a dying disk does."""
+    with database.reading() as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    database.close()
+    with database.path.open("r+b") as file:
+        file.seek(-size * 6, 2)
+        file.write(os.urandom(size * 6))
