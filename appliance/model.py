@@ -49,7 +49,7 @@ class Provenance:
     calling_ae  as sent, at most 16 characters, stripped; "" from the inbox
     called_ae   as sent; "" from the inbox
     peer        IP address of the sender; "" from the inbox
-    clinic      the inbox sub-folder's configured source; "" from the network
+    clinic      raw name of the inbox sub-folder: an identity domain of its own; "" from the network
     item        number of the inbox item; 0 from the network
     """
 
