@@ -178,7 +178,7 @@ def _wait_until_delivered(cloud: OrthancCloud | FolderCloud, wanted: int, folder
             if time.monotonic() > deadline:
                 raise ApplianceError(
                     f"Only {count} of {wanted} instances arrived in {cloud.words}; none is lost. "
-                    f"See: appliance queue -c {folder / 'appliance.yaml'}, and the log {folder / 'appliance.log'}"
+                    f"See: appliance queue -c {folder / 'appliance.yaml'} and the log {folder / 'appliance.log'}"
                 )
             time.sleep(0.2)
     console.print(f"All {wanted} instances are in {cloud.words}.\n")
@@ -202,12 +202,13 @@ def _say_where(
     folder: Path, cloud: OrthancCloud | FolderCloud, config: Path, ports: dict[str, int], console: Console
 ) -> None:
     receipts = folder / "inbox" / "clinic-a" / "_receipts"
+    program = "appliance" if shutil.which("appliance") else Path(sys.executable).with_name("appliance")
     for what, where in (
         ("What arrived", cloud.look),
         ("Metrics", f"http://127.0.0.1:{ports['watch']}/metrics"),
         ("The clinic's receipt", str(receipts)),
-        ("Where everything is", f"appliance queue -c {config}"),
-        ("One instance's way", f"appliance trace -c {config} ID"),
+        ("Where everything is", f"{program} queue -c {config}"),
+        ("One instance's way", f"{program} trace -c {config} ID"),
         ("Send your own", f"storescu 127.0.0.1 {ports['scp']} -aec EDGE FILE.dcm"),
     ):
         console.print(f"{what + ':':24}{where}", soft_wrap=True)
