@@ -19,6 +19,7 @@ MiB = 1024 * 1024
 GiB = 1024 * MiB
 
 Release = Literal["automatic", "manual"]
+Missing = Literal["mint", "hold", "quarantine"]
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 Table 6.2-1, AE: no backslash, no control characters
 
@@ -40,6 +41,7 @@ class Mapping:
     """Where the key of the pseudonyms is. Missing, or not the key the store was made with: no start."""
 
     key_file: Path | None = None  # left out: the systemd credential 'pseudonym-key'
+    missing: Missing = "mint"  # what becomes of a patient whom no imported id list names
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Project:
     destinations: tuple[str, ...] = ()  # names; empty: all
     own_pseudonyms: bool = False
     release: Release | None = None
+    missing: Missing | None = None  # overrides mapping.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +291,16 @@ class Config:
             if source in sources:
                 return domain
         return f"clinic:{clinic}" if clinic else "site"
+
+    @property
+    def mapping_store(self) -> Path:
+        """The file of the mapping."""
+        return self.state / "mapping" / "mapping.db"
+
+    def missing_in(self, project: str) -> Missing:
+        """Return what becomes of a patient of this project whom no id list names."""
+        named = self.projects.get(project)
+        return self.mapping.missing if named is None or named.missing is None else named.missing
 
     @property
     def sources(self) -> frozenset[str]:

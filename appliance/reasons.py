@@ -39,6 +39,7 @@ class Reason(Enum):
     UNKNOWN_TRANSFER_SYNTAX = "unknown-transfer-syntax"
     # --- quarantined: who it is, what it is -----------------------------------------------------------------------
     NO_PATIENT_ID = "no-patient-id"
+    UNLISTED_PATIENT = "unlisted-patient"
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     NOT_FORWARDABLE = "not-forwardable"
     # --- quarantined: what it may show ----------------------------------------------------------------------------
@@ -59,6 +60,8 @@ class Reason(Enum):
     DUPLICATE = "duplicate"
     EXCLUDED_BY_RULE = "excluded-by-rule"
     BY_OPERATOR = "by-operator"
+    OPTED_OUT = "opted-out"
+    FORGOTTEN = "forgotten"
     # --- rejected: what the destination said ----------------------------------------------------------------------
     DESTINATION_REFUSED = "destination-refused"
     ALREADY_THERE_DIFFERENT = "already-there-different"
@@ -102,6 +105,12 @@ WORDS: dict[Reason, Advice] = {
     Reason.NO_PATIENT_ID: Advice(
         "There is no Patient ID, so the pseudonym would join strangers or split one patient.",
         f"Nothing was sent. Enter the patient at the modality and send again. {_DISCARD}",
+    ),
+    Reason.UNLISTED_PATIENT: Advice(
+        "The patient is on no id list, and this site makes no pseudonyms of its own (mapping.missing: quarantine).",
+        f"Nothing was sent. Import the list that names the patient ('appliance mapping import'), {_RELEASE}; to let "
+        f"the appliance make a pseudonym: {_ACCEPT.format('unlisted-patient')}. {_DISCARD}",
+        acceptable=True,
     ),
     Reason.UNKNOWN_SOP_CLASS: Advice(
         "The SOP Class is private or not known, so what its elements mean is not known.",
@@ -158,7 +167,9 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.NO_IDENTITY_YET: Advice(
         "The patient is not on the site's id list yet.",
-        "Nothing was sent. Import the list that names the patient ('appliance mapping import'); it goes on by itself.",
+        "Nothing was sent. Import the list that names the patient ('appliance mapping import'); it goes on by itself. "
+        f"To let the appliance make a pseudonym: {_ACCEPT.format('no-identity-yet')}. {_DISCARD}",
+        acceptable=True,
     ),
     Reason.DUPLICATE: Advice(
         "The same bytes are in the house already, or were forwarded under the same rules.",
@@ -171,6 +182,15 @@ WORDS: dict[Reason, Advice] = {
     Reason.BY_OPERATOR: Advice(
         "An operator discarded it.",
         "Nothing needs to be done. Until its original is purged: 'appliance quarantine release ID'.",
+    ),
+    Reason.OPTED_OUT: Advice(
+        "The patient is on the site's opt-out list.",
+        "Nothing was sent, and nothing of this patient will be. Nothing needs to be done. If the list was wrong: "
+        "'appliance mapping opt-out LIST.csv --withdraw', " + _RELEASE + ".",
+    ),
+    Reason.FORGOTTEN: Advice(
+        "The patient was erased by command and is refused from then on.",
+        "Nothing was sent, and nothing of this patient will be. Nothing needs to be done.",
     ),
     Reason.DESTINATION_REFUSED: Advice(
         "The destination refused this instance for good, by name.",

@@ -27,7 +27,7 @@ DELIVERED, EXCLUDED, WITHHELD = "delivered", "excluded", "withheld"
 UNREADABLE = "unreadable"  # the only reason that is none of the house's: the source file itself cannot be read
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-_BY_RULE = (Reason.EXCLUDED_BY_RULE, Reason.DUPLICATE)
+_BY_RULE = (Reason.EXCLUDED_BY_RULE, Reason.DUPLICATE, Reason.OPTED_OUT, Reason.FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from appliance.deid.clues import clues_of
 from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine, latin, patient_number
-from appliance.deid.outcome import Deidentified, Excluded, Outcome, Refused, Report
+from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refused, Report
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import Pseudonyms
 from appliance.deid.ruleset import Ruleset
@@ -52,10 +52,14 @@ def deidentify(
     patient = patient_number(data.get(PATIENT_ID), data)
     if not patient:
         return Refused(Reason.NO_PATIENT_ID)
+    own = (_domain(domain, data, pseudonyms.issuers), patient)
+    objection = pseudonyms.objection(*own)
+    if objection is not None and objection.value not in accepted:
+        return Held(objection, patient=own) if objection is Reason.NO_IDENTITY_YET else Refused(objection)
     for entry in rules.quarantine:
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
-    engine = _engine(original, rules, pseudonyms, (_domain(domain, data, pseudonyms.issuers), patient))
+    engine = _engine(original, rules, pseudonyms, own)
     engine.keep_document = Reason.DOCUMENT.value in accepted
     try:
         result = engine.clean(data, rules.place(uids[SOP_CLASS]))
@@ -150,6 +154,7 @@ def _result(original: Part10, engine: Engine, result: DataSet, rules: Ruleset, u
         series=new[SERIES],
         minted=tuple(engine.minted.values()),
         report=engine.report,
+        patient=engine.patient.id,
     )
 
 

@@ -17,6 +17,7 @@ class Minted:
     original   what it stands for: identifying, never to be logged
     pseudonym  what stands in the result
     scope      project with pseudonyms of its own; "" for the site's
+    owner      pseudonym of the patient that it was met with; "" if nobody says
     """
 
     kind: str
@@ -24,6 +25,7 @@ class Minted:
     original: str
     pseudonym: str
     scope: str = ""
+    owner: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return f"Minted(kind={self.kind!r}, original=***, pseudonym={self.pseudonym!r})"
@@ -58,6 +60,7 @@ class Deidentified:
     meta, dataset       what the writer needs, besides the source that the original's Bulk offsets refer to
     sop_instance, study, series  new UIDs; sop_class is never changed
     minted              commit these first
+    patient             what stands for the patient in the mapping
     """
 
     meta: FileMeta
@@ -69,6 +72,7 @@ class Deidentified:
     series: str
     minted: tuple[Minted, ...]
     report: Report
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """It waits for something that will come by itself, an id list for one."""
+    """It waits for something that will come by itself, an id list for one.
+
+    patient  domain and number of the patient whose id list it waits for: identifying, never to be logged
+    """
 
     reason: Reason
     detail: str = ""
+    patient: tuple[str, str] | None = field(default=None, repr=False)
 
 
 Outcome = Deidentified | Excluded | Refused | Held

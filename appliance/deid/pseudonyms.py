@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
+from appliance.reasons import Reason
+
 UUID_ROOT = "2.25."  # PS3.5 B.2: UIDs derived from 128 bits need no registration
 KEY_BYTES = 32  # of a key that is made
 LEAST_KEY_BYTES = 16  # of a key that is accepted
@@ -82,6 +84,10 @@ class Pseudonyms(Protocol):
         """Return what stands for the patient with this (stripped) number in this identity domain."""
         ...
 
+    def objection(self, domain: str, patient_id: str) -> Reason | None:
+        """Return why nothing of this patient may leave (now); None if it may."""
+        ...
+
     def text(self, purpose: str, original: str) -> str:
         """Return 16 letters and digits that stand for ``original`` under ``purpose``."""
         ...
@@ -118,6 +124,11 @@ class KeyedPseudonyms:
         letters = _base32(keyed(self.key, "patient", domain, patient_id), _PATIENT_LETTERS)
         draw = int.from_bytes(keyed(self.key, "offset", domain, patient_id)[:16], "big")
         return PatientPseudonym(f"{self.site}-{letters}", shift.choose(draw))
+
+    def objection(self, domain: str, patient_id: str) -> Reason | None:
+        """See ``Pseudonyms.objection``: a key knows nobody, and objects to nobody."""
+        del domain, patient_id
+        return None
 
     def text(self, purpose: str, original: str) -> str:
         """See ``Pseudonyms.text``."""

@@ -10,20 +10,24 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 from appliance.config import Config, MiB
+from appliance.deid.outcome import Minted
 from appliance.deid.pseudonyms import out_name
 from appliance.lifecycle import State
 from appliance.mapping.keys import load_key
 from appliance.mapping.store import MappingStore
+from appliance.mapping.waiting import wait_for_list
 from appliance.model import ONLY_PROJECT, Instance, Ready
 from appliance.reasons import Reason
 from appliance.services.follow import Follower
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
+from appliance.services.remember import Remember
+from appliance.services.resume import Resume
 from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip, equip_process, work
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
@@ -72,12 +76,14 @@ class Deidentify:
         self._key = load_key(config.mapping, make=self._make_key)
         recipe = recipe_of(config, self._key)
         equip(recipe)  # rules that are not valid end the start here, with file and line, and not in a worker
-        self._mapping = MappingStore(config.state / "mapping" / "mapping.db", self._key)
+        self._mapping = MappingStore(config.mapping_store, self._key)
         self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
         self._outbox = Outbox(config.state / "outside")
         self._repair = recover_inside(self._spool, self._outbox)
         self._operator = Operator(self._spool, Requests(config.state / "requests"), rebuild=self._repair.rebuild)
         self._follower = Follower(self._spool, self._outbox, self._repair.again)
+        self._remember = Remember(self._spool.settings, self._mapping)
+        self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
         size = config.deidentify.workers or os.cpu_count() or 1
         timeout_s = config.deidentify.timeout_s
@@ -89,12 +95,14 @@ class Deidentify:
         repaired = self._repair.step()
         if not self._repair.is_sound:
             return False  # the journal is being looked at after an unclean stop: nothing is decided by it yet
+        self._remember.step(self._clock())
         asked = self._operator.step()
         self._came.extend(self._pool.take(TAKE_S if self._in_hand else 0))
         committed = self._commit()
         given = self._hand_out()
         followed = self._follower.step(self._clock())
-        return bool(asked or committed or given or followed or repaired or self._pool.in_hand)
+        resumed = self._resume.step(self._clock())
+        return bool(asked or committed or given or followed or repaired or resumed or self._pool.in_hand)
 
     def stop(self) -> None:
         """Give up what is in hand: it is done again after the next start, with the same result."""
@@ -159,8 +167,8 @@ class Deidentify:
             match answer:
                 case Finished(_, Made() as made):
                     self._accept(instance, made)
-                case Finished(_, Withheld(reason, detail, digest)):
-                    self._withhold(instance, reason, detail, digest)
+                case Finished(_, Withheld() as withheld):
+                    self._withhold(instance, withheld)
                 case Finished(_, Postponed(errno_name)):
                     log.warning("postponed", extra={"spool_id": instance.id, "errno": errno_name})
                     self._postponed.append((self._clock() + POSTPONED_S, instance))
@@ -201,10 +209,15 @@ class Deidentify:
 
     def _pass_on(self) -> None:
         """Mapping, file, outbox row, journal row: in this order, each durable before the next."""
-        collided = set(self._mapping.commit([minted for _, made in self._made for minted in made.minted]))
+        collided = set(
+            self._mapping.commit(
+                [minted for _, made in self._made for minted in made.minted],
+                {(made.patient, made.study) for _, made in self._made},
+            )
+        )
         for instance, made in [pair for pair in self._made if collided.intersection(pair[1].minted)]:
             made.staged.unlink(missing_ok=True)
-            self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", made.original_digest)
+            self._collided(instance, made, [each for each in made.minted if each in collided])
             self._made.remove((instance, made))
         self._outbox.admit([(self._ready(instance, made), made.staged) for instance, made in self._made])
         self._spool.passed([self._passed(instance, made) for instance, made in self._made])
@@ -213,6 +226,14 @@ class Deidentify:
             self._observer.deidentified(instance.provenance.source)
             log.info("deidentified", extra={"spool_id": instance.id})
         self._made.clear()
+
+    def _collided(self, instance: Instance, made: Made, minted: Sequence[Minted]) -> None:
+        """A list, or a refusal, came while it was made: it is done again. Otherwise two would share a pseudonym."""
+        if instance.attempts < DEATHS and all(self._mapping.has_moved_on(each) for each in minted):
+            self._spool.defer(instance, self._clock())
+            del self._in_hand[instance.id]
+        else:
+            self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", made.original_digest)
 
     def _passed(self, instance: Instance, made: Made) -> Passed:
         return Passed(
@@ -254,11 +275,14 @@ class Deidentify:
             self._spool.defer(instance, self._clock())
             del self._in_hand[instance.id]
 
-    def _withhold(self, instance: Instance, reason: Reason, detail: str, digest: str) -> None:
+    def _withhold(self, instance: Instance, withheld: Withheld) -> None:
+        reason, detail, digest = withheld.reason, withheld.detail, withheld.original_digest
         match reason:
-            case Reason.EXCLUDED_BY_RULE:
+            case Reason.EXCLUDED_BY_RULE | Reason.OPTED_OUT | Reason.FORGOTTEN:
                 self._exclude(instance, reason, detail, digest)
             case Reason.NO_IDENTITY_YET:
+                if withheld.awaits is not None:
+                    wait_for_list(self._mapping, instance.id, *withheld.awaits)
                 self._spool.hold(instance, reason, detail, digest)
                 self._told(instance, reason)
             case _:
@@ -289,6 +313,8 @@ def recipe_of(config: Config, key: bytes) -> Recipe:
         own_pseudonyms=frozenset(name for name, project in projects.items() if project.own_pseudonyms),
         issuers=config.identity.issuers,
         max_header=config.deidentify.max_header_mb * MiB,
+        mapping=config.mapping_store,
+        missing={name: config.missing_in(name) for name in (ONLY_PROJECT, *projects)},
     )
 
 

@@ -9,16 +9,18 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from appliance.config import Missing
 from appliance.deid.instance import deidentify
 from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
-from appliance.deid.pseudonyms import KeyedPseudonyms, project_key
+from appliance.deid.pseudonyms import KeyedPseudonyms, Pseudonyms, project_key
 from appliance.deid.ruleset import Ruleset, load_rules
 from appliance.dicom import part10
 from appliance.errors import Malformed, NotDicom
+from appliance.mapping.listed import Book, ListedPseudonyms
 from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.spool.files import open_regular
@@ -63,15 +65,20 @@ class Made:
     rules_digest: str
     minted: tuple[Minted, ...]
     report: object
+    patient: str = ""  # pseudonym
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Nothing was made; the reason says whether that is quarantine, waiting for an identity, or exclusion by rule."""
+    """Nothing was made; the reason says whether that is quarantine, waiting for an identity, or exclusion by rule.
+
+    awaits  (scope, domain, number) of the patient whose id list it waits for: identifying, never to be logged
+    """
 
     reason: Reason
     detail: str
     original_digest: str = ""
+    awaits: tuple[str, str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,11 @@ Result = Made | Withheld | Postponed
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a worker needs to equip itself; it travels to the process by pipe, so the key touches no disk."""
+    """What a worker needs to equip itself; it travels to the process by pipe, so the key touches no disk.
+
+    mapping  the store whose id lists, opt-outs and erasures count; None: there is none, the key alone makes pseudonyms
+    missing  project -> what becomes of a patient whom no id list names; left out: mint
+    """
 
     site: str
     key: bytes
@@ -97,6 +108,8 @@ class Recipe:
     own_pseudonyms: frozenset[str]  # projects that cannot be linked with others
     issuers: tuple[str, ...]
     max_header: int  # bytes
+    mapping: Path | None = None
+    missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +117,16 @@ class Equipment:
     """Rules and pseudonyms by project."""
 
     rules: Mapping[str, Ruleset]
-    pseudonyms: Mapping[str, KeyedPseudonyms]
+    pseudonyms: Mapping[str, Pseudonyms]
     max_header: int
 
 
 def equip(recipe: Recipe) -> Equipment:
     """Load what the recipe names; raises ConfigError for rules that are not valid."""
+    book = None if recipe.mapping is None else Book(recipe.mapping, recipe.key)
     return Equipment(
         rules={project: load_rules(path) for project, path in recipe.rules.items()},
-        pseudonyms={project: _pseudonyms(recipe, project) for project in recipe.rules},
+        pseudonyms={project: _pseudonyms(recipe, project, book) for project in recipe.rules},
         max_header=recipe.max_header,
     )
 
@@ -123,10 +137,11 @@ def equip_process(recipe: Recipe, level: str = "INFO") -> Equipment:
     return equip(recipe)
 
 
-def _pseudonyms(recipe: Recipe, project: str) -> KeyedPseudonyms:
-    if project in recipe.own_pseudonyms:
-        return KeyedPseudonyms(project_key(recipe.key, project), recipe.site, project, recipe.issuers)
-    return KeyedPseudonyms(recipe.key, recipe.site, issuers=recipe.issuers)
+def _pseudonyms(recipe: Recipe, project: str, book: Book | None) -> Pseudonyms:
+    own = project in recipe.own_pseudonyms
+    key = project_key(recipe.key, project) if own else recipe.key
+    keyed = KeyedPseudonyms(key, recipe.site, project if own else "", recipe.issuers)
+    return keyed if book is None else ListedPseudonyms(keyed, book, recipe.missing.get(project, "mint"))
 
 
 def work(equipment: Equipment, job: Job, *, opened: Callable[[Path], BinaryIO] = open_regular) -> Result:
@@ -171,8 +186,11 @@ def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:
             return _write(outcome, original, job, digest, rules.digest)
         case Excluded(rule):
             return Withheld(Reason.EXCLUDED_BY_RULE, rule, digest)
-        case Refused(reason, detail) | Held(reason, detail):
+        case Refused(reason, detail):
             return Withheld(reason, detail, digest)
+        case Held(reason, detail, patient):
+            scope = equipment.pseudonyms[job.provenance.project].scope
+            return Withheld(reason, detail, digest, None if patient is None else (scope, *patient))
 
 
 def _mismatch(original: part10.Part10, job: Job) -> str:
@@ -202,6 +220,7 @@ def _write(outcome: Deidentified, original: part10.Part10, job: Job, original_di
         digest=digest,
         original_digest=original_digest,
         rules_digest=rules_digest,
-        minted=outcome.minted,
+        minted=tuple(replace(each, owner=outcome.patient) for each in outcome.minted),
         report=outcome.report,
+        patient=outcome.patient,
     )

@@ -88,7 +88,7 @@ def test_another_key_cannot_open_it(tmp_path):
 
 def test_a_store_whose_key_check_was_changed_is_noticed_by_check_key(store):
     store.check_key()
-    store._db.execute("UPDATE about SET value = x'00' WHERE name = 'key-check'")
+    store.db.execute("UPDATE about SET value = x'00' WHERE name = 'key-check'")
 
     with pytest.raises(CannotStart):
         store.check_key()
@@ -107,7 +107,7 @@ def test_an_altered_entry_is_noticed(store, tmp_path):
 
 def test_an_altered_data_key_is_noticed(tmp_path):
     with MappingStore(tmp_path / "m.db", KEY) as opened:
-        opened._db.execute("UPDATE about SET value = x'00' WHERE name = 'data-key'")
+        opened.db.execute("UPDATE about SET value = x'00' WHERE name = 'data-key'")
 
     with pytest.raises(CannotStart, match="data key"):
         MappingStore(tmp_path / "m.db", KEY)
@@ -115,7 +115,7 @@ def test_an_altered_data_key_is_noticed(tmp_path):
 
 def test_a_newer_store_is_refused(tmp_path):
     with MappingStore(tmp_path / "m.db", KEY) as opened:
-        opened._db.execute("UPDATE about SET value = x'39' WHERE name = 'version'")
+        opened.db.execute("UPDATE about SET value = x'39' WHERE name = 'version'")
 
     with pytest.raises(CannotStart, match="newer program"):
         MappingStore(tmp_path / "m.db", KEY)
@@ -147,10 +147,10 @@ def test_a_second_user_of_the_group_can_write(tmp_path):
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o2770
-    assert modes == dict.fromkeys(("mapping.db", "mapping.db-wal", "mapping.db-shm"), 0o660)
+    assert modes == dict.fromkeys(("mapping.db", "mapping.db-wal", "mapping.db-shm", "mapping.lock"), 0o660)
 
 
 def test_every_commit_reaches_the_disk(store):
-    assert store._db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
-    assert store._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    assert store._db.execute("PRAGMA trusted_schema").fetchone()[0] == 0
+    assert store.db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert store.db.execute("PRAGMA trusted_schema").fetchone()[0] == 0

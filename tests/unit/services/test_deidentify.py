@@ -149,7 +149,7 @@ def test_an_original_whose_file_is_gone_is_quarantined_and_its_neighbour_passes(
 
 def test_a_pseudonym_that_is_already_anothers_quarantines_the_instance(site, spool, monkeypatch):
     spool_id = arrive(spool, make.ct())
-    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted: list(minted)[:1])
+    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted, _studies: list(minted)[:1])
 
     with running(site) as service:
         work_off(service)
@@ -163,10 +163,10 @@ def test_results_that_cannot_be_committed_are_committed_later_without_doing_them
     full = [True]
     commit = MappingStore.commit
 
-    def sometimes(store, minted):
+    def sometimes(store, minted, studies):
         if full[0]:
             raise SpoolFull("full")
-        return commit(store, minted)
+        return commit(store, minted, studies)
 
     monkeypatch.setattr(MappingStore, "commit", sometimes)
     with running(site) as service:
