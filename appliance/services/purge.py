@@ -11,6 +11,7 @@ from appliance.config import Config
 from appliance.services.full_check import FullCheck
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
+from appliance.spool.recovery import recover_purged
 from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Purge:
         """Open both sides."""
         self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
         self._outbox = Outbox(self._config.state / "outside")
+        self._repair = recover_purged(self._spool)
         requests = Requests(self._config.state / "requests")
         self._checks = (
             FullCheck(self._spool.journal.database, "deidentify", requests),
@@ -45,6 +47,8 @@ class Purge:
         now = self._clock()
         for check in self._checks:
             check.step(now)
+        if self._repair.step():
+            return True
         if now < self._next:
             return False
         removed = self._originals(now) + self._rows(now)

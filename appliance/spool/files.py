@@ -23,6 +23,7 @@ from appliance.errors import SpoolFull, Unsafe
 FOLDER_MODE = 0o2770  # setgid: what is made inside belongs to the group that the services of this side share
 FILE_MODE = 0o640  # another service of the same side reads it; only its writer writes
 CHUNK = 1024 * 1024  # bytes copied at a time
+_PART = ".part"  # hidden until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -92,7 +93,7 @@ def put_durably(body: BinaryIO, target: Path) -> int:
 
     Raises SpoolFull when there is no space; OSError otherwise.
     """
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_PART}")
     with full_is_told(target):
         fd = _create(part)
         try:
@@ -107,6 +108,11 @@ def put_durably(body: BinaryIO, target: Path) -> int:
             raise
         fsync_folder(target.parent)
     return size
+
+
+def is_part(path: Path) -> bool:
+    """Whether ``path`` is what ``put_durably`` leaves when it is killed."""
+    return path.name.startswith(".") and path.suffix == _PART
 
 
 def open_regular(path: Path) -> BinaryIO:

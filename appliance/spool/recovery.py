@@ -32,7 +32,7 @@ from appliance.model import Arrival, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
 from appliance.spool.custody import Custody
 from appliance.spool.deliveries import Remembered
-from appliance.spool.files import is_regular, open_regular, unlink
+from appliance.spool.files import is_part, is_regular, open_regular, unlink
 from appliance.spool.inside import Spool
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox import Outbox
@@ -108,6 +108,20 @@ def recover_received(spool: Spool, *, window: int = WINDOW) -> Recovery:
     It only inserts, so it can run beside the owner of the files; the de-identify service need not be started anew.
     """
     return Recovery(lambda: _received(spool, window, finish=False))
+
+
+def recover_purged(spool: Spool) -> Recovery:
+    """Return the part of the repair that belongs to purging: files whose row says that they went."""
+
+    def steps() -> Iterator[None]:
+        for folder in (*spool.layout.shards(), *(folder for _, folder in spool.layout.reason_folders())):
+            for ids in _pages(folder, _LAST):
+                for spool_id, (_, _, purged) in spool.journal.states(ids).items():
+                    if purged:
+                        unlink(folder / f"{spool_id}.dcm")
+                yield
+
+    return Recovery(steps)
 
 
 def recover_outside(outbox: Outbox) -> Recovery:
@@ -209,6 +223,7 @@ def _quarantined(spool: Spool) -> Iterator[None]:
                     spool.take_from_quarantine(spool_id)
                     _put_in_quarantine(spool, spool_id, Reason(why))
             yield
+        tidy(folder)
 
 
 def _arrival(spool: Spool, spool_id: str) -> Iterator[Arrival]:
@@ -288,6 +303,7 @@ def _rejected_files(outbox: Outbox) -> Iterator[None]:
                 if ended is not None and ended[:2] != (State.REJECTED, reason.value):
                     outbox.remove(out, reason.value)
             yield
+        tidy(folder)
 
 
 def _ready_rows(outbox: Outbox) -> Iterator[None]:
@@ -306,6 +322,13 @@ def _opened(outbox: Outbox) -> Iterator[None]:
     for source, project in outbox.opened():
         while outbox.rows.ungate(source, project, PAGE):
             yield
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a kill left in a folder for a person: half a note, and a note whose file has gone on."""
+    for path in list(folder.iterdir()):
+        if is_part(path) or (path.suffix == ".txt" and not path.with_suffix(".dcm").exists()):
+            unlink(path)
 
 
 def _pages(folder: Path, below: str) -> Iterator[list[str]]:

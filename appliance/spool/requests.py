@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import Unsafe
-from appliance.spool.files import make_folder, open_regular, put_durably, unlink
+from appliance.spool.files import is_part, make_folder, open_regular, put_durably, unlink
 
 LARGEST = 1024 * 1024  # bytes of a request or answer
 AT_ONCE = 50  # requests taken in a step
@@ -59,7 +59,8 @@ class Requests:
     def take(self, owner: str) -> list[Request]:
         """Return what ``owner`` is asked, the oldest first; each again until it is answered."""
         folder = self._folder(owner)
-        self._forget_answers()
+        self._forget(self._answers, lambda _: True)
+        self._forget(folder, is_part)
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         return [request for name in names[:AT_ONCE] if (request := _read_request(folder / name, owner)) is not None]
 
@@ -91,12 +92,13 @@ class Requests:
         make_folder(folder)
         return folder
 
-    def _forget_answers(self) -> None:
-        if not self._answers.is_dir():
+    def _forget(self, folder: Path, what: Callable[[Path], bool]) -> None:
+        """Remove what nobody fetched, or whose writer was killed, after a day."""
+        if not folder.is_dir():
             return
-        for path in self._answers.iterdir():
+        for path in folder.iterdir():
             try:
-                if self._clock() - path.lstat().st_mtime > ANSWERS_S:
+                if what(path) and self._clock() - path.lstat().st_mtime > ANSWERS_S:
                     unlink(path)
             except FileNotFoundError:
                 continue  # fetched at this moment

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +30,7 @@ ROLES = ("receive", "inbox", "deidentify", "forward")
 class House:
     """Services by role, restarted when told to; what was acknowledged to the modality or taken from the clinic."""
 
-    def __init__(self, folder: Path, cloud: FakeCloud) -> None:
+    def __init__(self, folder: Path, cloud: FakeCloud, **settings: Any) -> None:
         self.folder = folder
         self.cloud = cloud
         self.port = free_port()
@@ -42,7 +42,7 @@ class House:
         self.clinic = folder / "inbox" / "clinic"
         self.clinic.mkdir(parents=True)
         self.config = folder / "appliance.yaml"
-        self.config.write_text(json.dumps(self._settings()))
+        self.config.write_text(json.dumps(self._settings() | settings))
         self._zygote = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -160,6 +160,23 @@ class House:
     def in_inbox(self) -> list[str]:
         return [path.name for path in self.clinic.iterdir() if not path.name.startswith("_")]
 
+    def wait_for(self, wanted: dict[State, int], *, within_s: float = 60.0, alive: str = "") -> None:
+        """Return when the counts are ``wanted``; a service that ``alive`` names is started again when it ended."""
+        deadline = time.monotonic() + within_s
+        while {state: n for state, n in self.counts().items() if n} != wanted:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.counts()} instead of {wanted}\n{self.log(alive)[-6000:]}")
+            if alive and self.has_ended(alive):
+                self.start(alive)
+            time.sleep(0.02)
+
+    def wait_until(self, ready: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not ready():
+            if time.monotonic() > deadline:
+                raise AssertionError(what)
+            time.sleep(0.02)
+
     def counts(self) -> dict[State, int]:
         """The journal's count, the outside's word for what passed."""
         spool = Spool(self.folder / "state" / "inside", reserve_bytes=0)
@@ -174,6 +191,9 @@ class House:
 
     def files(self, *places: str) -> list[Path]:
         return [path for place in places for path in (self.folder / "state" / place).rglob("*") if path.is_file()]
+
+    def quarantined(self) -> list[str]:
+        return sorted(path.stem for path in self.files("inside/quarantine") if path.suffix == ".dcm")
 
     def check(self) -> None:
         """Nothing acknowledged is missing, nothing is there twice, rows and files agree, no half file is left."""

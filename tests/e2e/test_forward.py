@@ -294,18 +294,18 @@ def test_a_changed_version_is_never_called_forwarded_when_orthanc_kept_the_old_o
             assert [path.parent.name for path in files(tmp_path, "rejected")] == ["already-there-different"]
 
 
-def test_a_ready_file_that_vanished_is_given_back_to_be_made_again(forwarding, cloud, tmp_path):
-    cloud.always(503)
+def test_a_ready_file_that_vanished_is_given_back_to_be_made_again(cloud, tmp_path):
     made = parcels(tmp_path / "made", count=2)
+    forwarding = Forwarding(tmp_path, [stow_destination(cloud.dicomweb, timeout_s=1)], hurry=HURRY)
     admit(forwarding.outbox, made)
     next(path for path in files(tmp_path, "ready") if path.stem == made[0].out).unlink()
-    cloud.answers()
 
-    forwarding.until(lambda: made[1].sop_instance in cloud.stored)
-    forwarding.until(lambda: not forwarding.states().get("READY"))
+    with forwarding:
+        forwarding.until(lambda: made[1].sop_instance in cloud.stored)
+        forwarding.until(lambda: not forwarding.states().get("READY"))
 
-    assert made[0].sop_instance not in cloud.stored
-    assert forwarding.outbox.state(made[0].out) is None
+        assert made[0].sop_instance not in cloud.stored
+        assert forwarding.outbox.state(made[0].out) is None
 
 
 def test_nothing_gated_leaves_until_an_operator_opens_the_source(forwarding, cloud, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -111,3 +112,17 @@ def test_an_answer_that_is_fetched_at_this_moment_does_no_harm(asked, tmp_path):
     )[2]
 
     assert asked.take("forward") == []
+
+
+def test_half_a_request_of_a_killed_command_is_removed_after_a_day_and_not_before(tmp_path):
+    now = [time.time()]
+    requests = Requests(tmp_path, clock=lambda: now[0])
+    requests.ask("forward", "retry", {})
+    part = tmp_path / "forward" / ".half.json.1a2b.part"
+    part.write_text("{")
+
+    assert len(requests.take("forward")) == 1
+    assert part.exists(), "its writer may still be writing"
+    now[0] += 2 * 86_400
+    assert len(requests.take("forward")) == 1, "a whole request waits for its service, however long"
+    assert not part.exists()
