@@ -49,10 +49,9 @@ def deidentify(
     labels = rules.labels_of(data)
     if not rules.forward.covers(labels):
         return Excluded("ScopeToForward")
-    patient = patient_number(data.get(PATIENT_ID), data)
-    if not patient:
+    own = patient_of(data, domain, pseudonyms.issuers)
+    if not own[1]:
         return Refused(Reason.NO_PATIENT_ID)
-    own = (_domain(domain, data, pseudonyms.issuers), patient)
     objection = pseudonyms.objection(*own)
     if objection is not None and objection.value not in accepted:
         return Held(objection, patient=own) if objection is Reason.NO_IDENTITY_YET else Refused(objection)
@@ -76,6 +75,11 @@ def deidentify(
         return Refused(Reason.MALFORMED, str(error))
     del provenance  # values from provenance come with the rules language
     return _result(original, engine, result, rules, uids)
+
+
+def patient_of(data: DataSet, domain: str, issuers: tuple[str, ...]) -> tuple[str, str]:
+    """Return identity domain and number of the patient of an original; "" for the number if there is none."""
+    return _domain(domain, data, issuers), patient_number(data.get(PATIENT_ID), data)
 
 
 def _not_this_kind(sop_class: str, rules: Ruleset) -> Refused | None:
