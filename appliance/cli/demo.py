@@ -22,6 +22,7 @@ from typing import Any
 
 import pydicom
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
 
 from appliance.cli.demo_cloud import FolderCloud, OrthancCloud, free_port, start_cloud
@@ -31,6 +32,7 @@ from appliance.intake.scu import send
 
 MARK = ".appliance-demo"  # only a folder that holds this file is ever removed
 WAIT_S = 90.0
+RECEIPT_S = 20.0  # a receipt is brought up to date every few seconds
 SHOWN = (
     "PatientName",
     "PatientID",
@@ -78,6 +80,7 @@ def demo(folder: Path, *, once: bool, console: Console) -> int:
         _drop_as_clinic(samples[1], folder, console)
         _wait_until_delivered(cloud, sum(len(sample.files) for sample in samples), folder, console)
         _show(samples, cloud, console)
+        _show_receipt(folder, console)
         _say_where(folder, cloud, config, ports, console)
         if not once:
             _stay(process, console)
@@ -196,6 +199,18 @@ def _show(samples: Iterable[Sample], cloud: OrthancCloud | FolderCloud, console:
         for keyword in SHOWN:
             table.add_row(keyword, str(before.get(keyword, "")), str(after.get(keyword, "")))
         console.print(table)
+
+
+def _show_receipt(folder: Path, console: Console) -> None:
+    """Print what the clinic finds in its folder, once it says that its images were delivered."""
+    receipts = folder / "inbox" / "clinic-a" / "_receipts"
+    deadline = time.monotonic() + RECEIPT_S
+    text = ""
+    while "delivered" not in text and time.monotonic() < deadline:
+        time.sleep(0.2)
+        text = "".join(path.read_text() for path in sorted(receipts.glob("*.txt")))
+    console.print("The clinic finds this receipt in its folder:")
+    console.print(Panel(text.rstrip(), expand=False))
 
 
 def _say_where(
