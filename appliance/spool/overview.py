@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.errors import ApplianceError, Unsafe
@@ -65,7 +66,7 @@ class Overview:
             found = self._inside.trace(text)
             if not found:
                 found = [trace for out in self._outside.trace(text) for trace in self._inside.trace(out)]
-            return [(trace, self._outside.deliveries(trace.instance.out)) for trace in found]
+            return [(trace, self._outside.deliveries(trace.instance.out)) for trace in self._as_seen_outside(found)]
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""
@@ -90,6 +91,19 @@ class Overview:
                     if len(found) == limit:
                         break
         return found
+
+    def _as_seen_outside(self, traces: list[Trace]) -> list[Trace]:
+        """Return the traces with what the outside has settled and the inside has not followed yet, up to a second."""
+        behind = [trace.instance.out for trace in traces if trace.instance.state is State.PASSED and not trace.outside]
+        endings = self._outside.endings(behind)
+        return [_settled(trace, endings.get(trace.instance.out)) for trace in traces]
+
+
+def _settled(trace: Trace, ending: tuple[str, str, str] | None) -> Trace:
+    state, reason, detail = ending or ("", "", "")
+    if state not in (State.FORWARDED.value, State.REJECTED.value):
+        return trace
+    return replace(trace, outside=state, instance=replace(trace.instance, reason=reason, detail=detail))
 
 
 @contextmanager
