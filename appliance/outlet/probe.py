@@ -65,6 +65,10 @@ def _judged(status: int) -> Answer:
         return Answer(False, f"it answered {status} to our login. Renew the password or token named under auth.")
     if 300 <= status < 400:
         return Answer(False, f"it answered {status}, a redirect, which is not followed. Give the final address as url.")
+    if status == 429:
+        return Answer(
+            False, "it answered 429: it is in a hurry, and is tried again more slowly. Nothing needs to be done."
+        )
     if status >= 500 and status != 501:
         return Answer(False, f"it answered {status}. Look at the server's own log.")
     return Answer(True, f"it answers ({status}).")
