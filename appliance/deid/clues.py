@@ -5,11 +5,12 @@ Collected from the original, at any depth, independently of the rules; the secon
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]  # not in __all__
 
+from appliance.deid.romanised import romanised
 from appliance.dicom.element import DataSet, Element, Tag
 from appliance.dicom.text import decode
 
@@ -69,12 +70,19 @@ class Clues:
     phrases  found anywhere
     numbers  found where no letter or digit adjoins
     dates    YYYYMMDD: found in any way of writing a date
+    short    numbers of two or three digits, without leading zeros: believed where a word announces one
     """
 
     words: set[str] = field(default_factory=set)
     phrases: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
+    short: set[str] = field(default_factory=set)
+
+    def but_for(self, common: frozenset[str]) -> "Clues":
+        """Return the clues without what consists of ``common`` words only: they prove nothing by themselves."""
+        phrases = {phrase for phrase in self.phrases if not common.issuperset(_WORD.findall(phrase))}
+        return Clues(self.words - common, phrases, self.numbers, self.dates, self.short)
 
 
 def folded(text: str) -> str:
@@ -91,20 +99,11 @@ def vocabulary() -> frozenset[str]:
     return frozenset(_WORD.findall(names)) | frozenset((_MAKERS + " " + _CODES).split())
 
 
-def clues_of(original: DataSet, common: frozenset[str]) -> Clues:
+def clues_of(original: DataSet, common: frozenset[str] = frozenset()) -> Clues:
     """Return the clues in an original; ``common`` words are no clue by themselves."""
     clues = Clues()
     _collect(original, clues)
-    clues.words -= common
-    clues.phrases = {phrase for phrase in clues.phrases if not common.issuperset(_WORD.findall(phrase))}
-    return clues
-
-
-def spellings(date: str) -> tuple[str, ...]:
-    """Return the ways in which YYYYMMDD is written by people."""
-    year, month, day = date[:4], date[4:6], date[6:8]
-    orders = ((year, month, day), (day, month, year), (month, day, year))
-    return (date, *(mark.join(order) for order in orders for mark in "-./"))
+    return clues.but_for(common)
 
 
 def _collect(data_set: DataSet, clues: Clues) -> None:
@@ -141,8 +140,18 @@ def _name(text: str, clues: Clues) -> None:
             for spelled in {folded(group), folded(group.casefold().translate(_OTHER_SPELLINGS))}:
                 words = [word for word in _WORD.findall(spelled) if len(word) >= LEAST_WORD or not word.isascii()]
                 clues.words.update(words)
+                clues.words.update(_in_latin(words))
                 if len(words) >= 2 and len(words[0] + words[1]) >= _LEAST_PHRASE:
                     clues.phrases.update({words[0] + words[1], words[1] + words[0]})
+
+
+def _in_latin(words: Iterable[str]) -> Iterator[str]:
+    """Yield names of other scripts in Latin letters, where there are letters enough to be a name."""
+    for word in words:
+        if not word.isascii():
+            latin = romanised(word)
+            if latin.isascii() and len(latin) > LEAST_WORD:
+                yield latin
 
 
 def _add_numbers(texts: Iterable[str], clues: Clues) -> None:
@@ -150,3 +159,5 @@ def _add_numbers(texts: Iterable[str], clues: Clues) -> None:
         number = folded(text.strip())
         if len(number) >= _LEAST_NUMBER and any(letter.isdigit() for letter in number):
             clues.numbers.add(number)
+        elif number.isdigit() and len(number) > 1:
+            clues.short.add(number.lstrip("0"))

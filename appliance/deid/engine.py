@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from appliance.deid.dates import capped_age, is_time, is_zone, shifted_date, shifted_date_time
+from appliance.deid.descriptors import Descriptors
 from appliance.deid.dummies import dummy, padded
+from appliance.deid.graphics import is_no_writing
 from appliance.deid.outcome import Minted, Report
 from appliance.deid.plan import Act, Place, Step
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import DayRange, PatientPseudonym, Pseudonyms
 from appliance.deid.uids import is_uid, is_well_known
 from appliance.dicom.element import Bulk, DataSet, Element, Tag, tag_text
-from appliance.dicom.text import decode
+from appliance.dicom.text import ONE_VALUED, decode, encode
 from appliance.dicom.unknown import sequence_in_unknown
 from appliance.errors import Malformed
 
@@ -27,6 +29,9 @@ _KEPT_DOCUMENT = Step(Act.KEEP, Act.DUMMY, ("OB",), "accepted by an operator")
 _DOCUMENT: Tag = 0x00420011
 _STUDY_ID: Tag = 0x00200010
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+_TEXT_ACTS = frozenset({Act.DESCRIPTOR, Act.MEANING, Act.LABEL})
+_LIMITS = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10_240}  # characters of one value: PS3.5 Table 6.2-1
 
 # Schemes whose code meanings are published; a local scheme's can be anything. Source: PS3.16 Table 8-1.
 _PUBLISHED_SCHEMES = frozenset(
@@ -47,6 +52,8 @@ class Engine:
     placed   the elements that the engine put in place or an option kept: the second look expects them
     minted   original -> pseudonym of every UID and patient met
     dates    original dates that were moved, YYYYMMDD
+    descriptors  what free text may keep
+    dated    texts that were cleaned: the second look searches them for everything but moved dates
     """
 
     pseudonyms: Pseudonyms
@@ -62,6 +69,8 @@ class Engine:
     placed: list[Element] = field(default_factory=list)
     minted: dict[tuple[str, str], Minted] = field(default_factory=dict)
     dates: set[str] = field(default_factory=set)
+    descriptors: Descriptors | None = None
+    dated: list[Element] = field(default_factory=list)
     _depth: int = 0
 
     def clean(self, source: DataSet, place: Place, path: str = "") -> DataSet:
@@ -131,7 +140,7 @@ class Engine:
         else:
             self._tell(path, element.tag, "removed" if new is None else act.value, step.cause)
         if new is not None and act is not Act.INTO and (new is not element or step.retained):
-            self.placed.append(new)
+            (self.dated if act in _TEXT_ACTS else self.placed).append(new)
         return new
 
     def _done(self, act: Act, step: Step, element: Element, source: DataSet, place: Place, path: str) -> Element | None:
@@ -159,11 +168,11 @@ class Engine:
             return self._text_out(self.patient_id(patient_number(element, source)), element)
         if act is Act.PATIENT_NAME:
             return self._text_out(self.patient.id, element)
+        if act in _TEXT_ACTS:
+            return self._cleaned(act, element, source)
+        if act is Act.GRAPHIC:
+            return value_of(element) if is_no_writing(source) else None
         text = latin(element.value)
-        if act is Act.MEANING:
-            scheme = source.get(0x00080102)
-            published = scheme is not None and latin(scheme.value) in _PUBLISHED_SCHEMES
-            return bytes(element.value) if published and isinstance(element.value, bytes) else None
         if act is Act.STUDY_NUMBER:
             # A study's own number, not its original one's: half of all studies are number 1 somewhere.
             about = self.study if element.tag == _STUDY_ID else f"{self.own[0]}\n{self.own[1]}\n{text}"
@@ -171,6 +180,30 @@ class Engine:
         parts = [self._value(act, part, element) for part in text.split("\\")]
         values = [part for part in parts if part is not None]
         return self._text_out("\\".join(values), element) if len(values) == len(parts) else None
+
+    def _cleaned(self, act: Act, element: Element, source: DataSet) -> bytes | None:
+        """Return the bytes of a free text, a code meaning or a label with what it may keep; None if that is nothing."""
+        value = value_of(element)
+        if act is Act.MEANING:
+            scheme = source.get(0x00080102)
+            if scheme is not None and latin(scheme.value) in _PUBLISHED_SCHEMES:
+                return value
+        if self.descriptors is None:
+            return None
+        text = decode(value, element.vr, source.charsets).text
+        whole = element.vr in ONE_VALUED
+        parts = [text.rstrip(" \0")] if whole else [part.strip(" \0") for part in text.split("\\")]
+        if act is Act.LABEL:  # whole, or a pseudonym: a part of it could meet another's
+            cleaned = [part if self.descriptors.is_clean(part) else self._label(part) for part in parts]
+        else:
+            cleaned = [self.descriptors.cleaned(part, _LIMITS.get(element.vr)) for part in parts]
+        if cleaned == parts:
+            return value
+        encoded, exact = encode("\\".join(cleaned), element.vr, source.charsets)
+        return padded(encoded, element.vr) if exact and any(cleaned) else None
+
+    def _label(self, text: str) -> str:
+        return self.pseudonyms.text("label", f"{self.study}\n{text}")
 
     def _value(self, act: Act, text: str, element: Element) -> str | None:
         """Return one value of a multi-valued element changed; None if ``act`` does not fit it."""
@@ -286,6 +319,11 @@ class Engine:
 
     def _tell(self, path: str, tag: Tag, action: str, cause: str) -> None:
         self.report.lines.append((path + tag_text(tag), action, cause))
+
+
+def value_of(element: Element) -> bytes:
+    """Return the bytes of an element that is neither sequence nor bulk."""
+    return element.value if isinstance(element.value, bytes) else b""
 
 
 def latin(value: object) -> str:

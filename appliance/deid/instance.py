@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from appliance.deid.clues import clues_of
+from appliance.deid.descriptors import Descriptors
 from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine, latin, patient_number
 from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refused, Report
@@ -67,7 +68,10 @@ def deidentify(
         _character_set(result)
         if Reason.IDENTIFIER_LEFT.value not in accepted:
             left = _second_look(original, engine, rules).first_hit(
-                result, {id(element) for element in engine.placed}, lambda bulk: _bulk(original, bulk)
+                result,
+                {id(element) for element in engine.placed},
+                lambda bulk: _bulk(original, bulk),
+                dated={id(element) for element in engine.dated},
             )
             if left is not None:
                 return Refused(Reason.IDENTIFIER_LEFT, f"It stands in {left}.")
@@ -106,9 +110,10 @@ def _domain(domain: str, data: DataSet, issuers: tuple[str, ...]) -> str:
 
 def _engine(original: Part10, rules: Ruleset, pseudonyms: Pseudonyms, own: tuple[str, str]) -> Engine:
     private = SafePrivate(rules.standard.safe) if "RetainSafePrivate" in rules.options else None
-    return Engine(
+    patient = pseudonyms.patient(*own, rules.shift)
+    engine = Engine(
         pseudonyms=pseudonyms,
-        patient=pseudonyms.patient(*own, rules.shift),
+        patient=patient,
         own=own,
         shift=rules.shift,
         study=original.uid(STUDY),
@@ -117,6 +122,14 @@ def _engine(original: Part10, rules: Ruleset, pseudonyms: Pseudonyms, own: tuple
         keep_uids="RetainUIDs" in rules.options,
         report=Report(codes=tuple(code for code, _ in codes(rules.options))),
     )
+    days = {"RetainLongitudinalModifiedDates": patient.offset_days, "RetainLongitudinalFullDates": 0}
+    engine.descriptors = Descriptors(
+        words=rules.vocabulary,
+        own=clues_of(original.dataset),
+        days=next((shift for option, shift in days.items() if option in rules.options), None),
+        uid=(lambda uid: uid) if engine.keep_uids else engine.uid,
+    )
+    return engine
 
 
 def _misused_uids(engine: Engine, result: DataSet, uids: dict[int, str]) -> None:
@@ -138,7 +151,8 @@ def _character_set(result: DataSet) -> None:
 
 def _second_look(original: Part10, engine: Engine, rules: Ruleset) -> SecondLook:
     uids = frozenset(minted.original for minted in engine.minted.values() if minted.kind == "uid")
-    return SecondLook(clues_of(original.dataset, rules.common_words), uids, frozenset(engine.dates))
+    clues = clues_of(original.dataset) if engine.descriptors is None else engine.descriptors.own
+    return SecondLook(clues.but_for(rules.common_words), uids, frozenset(engine.dates))
 
 
 def _bulk(original: Part10, bulk: Bulk) -> Iterator[bytes]:

@@ -11,8 +11,27 @@ from enum import Enum
 
 from pydicom.datadict import get_entry
 
+from appliance.deid.roles import (
+    CODE_MEANING,
+    CONTENT,
+    DATES,
+    DESCRIBES,
+    DRAWN_TEXT,
+    FREE_TEXT,
+    GRAPHIC_DATA,
+    KEYS_BY_HAND,
+    KNOWN_BYTES,
+    LIKE_LISTED,
+    NAMES_BY_HAND,
+    NEVER,
+    PUBLISHED_DATES,
+    TERMS,
+    TEXT_VALUE,
+    WRITTEN,
+)
 from appliance.deid.standard import Row, Standard
 from appliance.deid.uids import CLASS_ROLES
+from appliance.dicom.dictionary import keyword_of
 from appliance.dicom.element import Tag
 
 OPTION_CODES: dict[str, tuple[str, str]] = {  # PS3.16 CID 7050
@@ -41,64 +60,7 @@ BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
 CARRIED_OUT = frozenset(OPTION_CODES) - {
     "CleanPixelData",
     "CleanRecognizableVisualFeatures",
-    "CleanGraphics",
-    "CleanDescriptors",
 }
-
-CONTENT_SEQUENCE: Tag = 0x0040A730
-_CODE_MEANING: Tag = 0x00080104
-_TEXT_VALUE: Tag = 0x0040A160
-_CONTENT = frozenset({CONTENT_SEQUENCE, 0x00400555, 0x00400610})  # C in the column Clean Structured Content
-
-# Dates of published documents. Shifted, they would tell the patient's offset to whoever knows the publication.
-_PUBLISHED_DATES = frozenset({0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07})
-
-# Unlisted free text that is a term, a number or a place in a table, never a sentence about somebody.
-_TERMS = frozenset(
-    {
-        0x0008010E,  # Coding Scheme URL
-        0x00080115,  # Coding Scheme Name
-        0x00080119,  # Long Code Value
-        0x00080120,  # URN Code Value
-        0x00187008,  # Detector Mode
-        0x00187040,  # Grid Absorbing Material
-        0x00187041,  # Grid Spacing Material
-        0x20100010,  # Image Display Format
-        0x300A007B,  # Fraction Pattern
-    }
-)
-# Unlisted short texts that are of the same kinds as the table's rows: numbers of orders, dates, comments, addresses.
-_LIKE_LISTED = frozenset(
-    {
-        0x00100033,  # Patient's Birth Date in Alternative Calendar
-        0x00100034,  # Patient's Death Date in Alternative Calendar
-        0x00102295,  # Breed Registration Number
-        0x00181003,  # Device ID
-        0x00181803,  # NTP Source Address
-        0x00287007,  # System Status Comment
-        0x0028702A,  # Test Result Comment
-        0x00401006,  # Placer Order Number / Procedure (retired)
-        0x00401007,  # Filler Order Number / Procedure (retired)
-        0x00402006,  # Placer Order Number / Imaging Service Request (retired)
-        0x00402007,  # Filler Order Number / Imaging Service Request (retired)
-        0x00700068,  # Graphic Layer Description
-        0x00700081,  # Content Description
-        0x00700207,  # Graphic Group Label
-        0x0074100C,  # Contact Display Name
-        0x00880130,  # Storage Media File-set ID
-        0x21000160,  # Owner ID
-        0x30040006,  # Dose Comment
-        0x300600C8,  # Frame of Reference Transformation Comment
-        0x40080103,  # Reference to Recorded Sound
-    }
-)
-# Unlisted bytes whose form is known: everything else of VR OB can hold anything.
-_KNOWN_BYTES = frozenset({0x00282000, 0x00701808})  # ICC Profile, Weighting Lookup Table Data
-# Other people's identity data and marks that no longer hold.
-_NEVER = frozenset({0x00080300, 0x04000500, 0x04000510, 0x04000520})
-
-_FREE_TEXT = frozenset({"LT", "ST", "UC", "UR", "UT"})
-_DATES = frozenset({"DA", "DT"})
 
 
 class Act(Enum):
@@ -118,6 +80,9 @@ class Act(Enum):
     PATIENT_NAME = "new name"
     STUDY_NUMBER = "new number"
     MEANING = "clean code meaning"
+    DESCRIPTOR = "clean text"
+    LABEL = "clean label"
+    GRAPHIC = "clean graphic"
     INTO = "into sequence"
 
 
@@ -207,7 +172,7 @@ class Place:
         return place
 
     def _deeper(self, tag: Tag, removed: bool) -> "Place":
-        content = self.content or (tag in _CONTENT and "CleanStructuredContent" in self._options)
+        content = self.content or (tag in CONTENT and "CleanStructuredContent" in self._options)
         known = None if self._types is None else self._types.get(tag)
         if known is None and self._types is None and (content, removed) == (self.content, self.removed):
             return self  # unknown within unknown is the same place, however deep a file nests
@@ -216,15 +181,17 @@ class Place:
 
     def _learn(self, tag: Tag) -> Step:
         vrs = dictionary_vrs(tag)
-        if _is_structure(tag) or not vrs or tag in _NEVER:
+        if _is_structure(tag) or not vrs or tag in NEVER:
             return Step(Act.REMOVE, Act.REMOVE, vrs or ("UN",), "not known" if not vrs else "never passed on")
         row = self._standard.rows.get(tag)
         step = self._unlisted(tag, vrs) if row is None else self._listed(tag, row, vrs)
         if self.removed:
             return _within_removed(step)
-        if self.content and tag in (_CODE_MEANING, _TEXT_VALUE):
-            act = Act.MEANING if tag == _CODE_MEANING else Act.DUMMY
-            return Step(act, Act.DUMMY, vrs, "CleanStructuredContent")
+        texts = "CleanDescriptors" in self._options
+        if tag == CODE_MEANING and (self.content or texts):
+            return Step(Act.MEANING, Act.DUMMY, vrs, "CleanStructuredContent" if self.content else "CleanDescriptors")
+        if self.content and tag == TEXT_VALUE:
+            return Step(Act.DESCRIPTOR if texts else Act.DUMMY, Act.DUMMY, vrs, "CleanStructuredContent")
         return step
 
     def _kind(self, tag: Tag) -> str | None:
@@ -241,6 +208,8 @@ class Place:
             act = self._cleaned(tag, option, vrs)
             if act is not None:
                 return Step(act, basic, vrs, option)
+        if tag == DRAWN_TEXT and "CleanGraphics" in self._options:
+            return Step(Act.DESCRIPTOR, basic, vrs, "CleanGraphics")
         placed = _PLACED.get(tag)
         return Step(placed or basic, basic, vrs, f"Basic Profile {row.basic}")
 
@@ -248,7 +217,11 @@ class Place:
         """Return how code C of an option is carried out here; None if it is not: the basic code applies."""
         if option == "CleanStructuredContent":
             return Act.INTO
-        if option == "RetainLongitudinalModifiedDates" and tag not in _PUBLISHED_DATES:
+        if option == "CleanGraphics":
+            return Act.INTO if vrs[0] == "SQ" else None  # bits of overlays and curves cannot be read: they go
+        if option in ("CleanDescriptors", "RetainPatientCharacteristics"):
+            return Act.INTO if vrs[0] == "SQ" else Act.DESCRIPTOR if vrs[0] in WRITTEN else None
+        if option == "RetainLongitudinalModifiedDates" and tag not in PUBLISHED_DATES:
             return _moved(vrs)
         return None
 
@@ -262,16 +235,32 @@ class Place:
             return Step(Act.KEEP, Act.UID, vrs, "RetainUIDs", retained=True)
         if vr == "UI":
             return Step(Act.CLASS_UID if tag in CLASS_ROLES else Act.UID, Act.UID, vrs, "UID by role")
-        if vr in _DATES or vr == "TM":
+        if vr in DATES or vr == "TM":
             for option in ("RetainLongitudinalFullDates", "RetainLongitudinalModifiedDates"):
                 if option in self._options:
                     act = _kept(vrs) if option.endswith("FullDates") else _moved(vrs)
                     return Step(act or careful, careful, vrs, option, retained=option.endswith("FullDates"))
             return Step(careful, careful, vrs, f"unlisted {vr}")
-        free = vr in _FREE_TEXT and tag not in _TERMS
-        if vr == "PN" or free or tag in _LIKE_LISTED or (vrs == ("OB",) and tag not in _KNOWN_BYTES):
+        free = vr in FREE_TEXT and tag not in TERMS
+        drawn = self._by_hand(tag, vrs, careful, free=free)
+        if drawn is not None:
+            return drawn
+        if vr == "PN" or free or tag in LIKE_LISTED or (vrs == ("OB",) and tag not in KNOWN_BYTES):
             return Step(careful, careful, vrs, f"unlisted {vr}")
         return Step(Act.KEEP, careful, vrs, "not listed")
+
+    def _by_hand(self, tag: Tag, vrs: tuple[str, ...], careful: Act, *, free: bool) -> Step | None:
+        """Return the step of what somebody typed or drew where the table has no row; None if it is no such thing."""
+        graphics = "CleanGraphics" in self._options
+        if tag in KEYS_BY_HAND and (graphics or "CleanDescriptors" in self._options):
+            return Step(Act.LABEL, Act.DUMMY, vrs, "CleanGraphics" if graphics else "CleanDescriptors")
+        if tag == GRAPHIC_DATA and graphics:
+            return Step(Act.GRAPHIC, Act.DUMMY, vrs, "CleanGraphics")
+        if "CleanDescriptors" not in self._options or vrs[0] not in WRITTEN or tag in TERMS:
+            return None
+        if free or tag in NAMES_BY_HAND or DESCRIBES.search(keyword_of(tag)) is not None:
+            return Step(Act.DESCRIPTOR, careful, vrs, "CleanDescriptors")
+        return None
 
 
 def dictionary_vrs(tag: Tag) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from appliance.deid.clues import vocabulary
+from appliance.deid.clues import folded, vocabulary
+from appliance.deid.descriptors import load_vocabulary
 from appliance.deid.plan import CARRIED_OUT, OPTION_CODES, Place
 from appliance.deid.pseudonyms import DayRange
 from appliance.deid.standard import Standard, load_standard
@@ -29,6 +30,8 @@ DEFAULT_OPTIONS = frozenset(
         "RetainLongitudinalModifiedDates",
         "RetainPatientCharacteristics",
         "RetainSafePrivate",
+        "CleanDescriptors",
+        "CleanGraphics",
         "CleanStructuredContent",
     }
 )
@@ -66,6 +69,7 @@ class Ruleset:
     shift        between which days a patient's offset is drawn
     sop_classes  private or unknown SOP Classes that are let pass
     common_words words of DICOM itself, which as a name's part prove nothing
+    vocabulary   words that free text may keep, folded
     """
 
     file: Path
@@ -78,6 +82,7 @@ class Ruleset:
     quarantine: tuple[Quarantine, ...]
     standard: Standard = field(repr=False, compare=False)
     common_words: frozenset[str] = field(repr=False, compare=False)
+    vocabulary: frozenset[str] = field(repr=False, compare=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, sop_class: str) -> Place:
@@ -133,6 +138,7 @@ def _read(file: Path, name: Path) -> Ruleset:
         quarantine=values.get("Quarantine", ()),
         standard=load_standard(),
         common_words=vocabulary(),
+        vocabulary=load_vocabulary() | values.get("Vocabularies", frozenset()),
     )
 
 
@@ -248,6 +254,18 @@ def _quarantine(node: Node, labels: frozenset[str]) -> tuple[Quarantine, ...]:
     return tuple(entries)
 
 
+def _vocabularies(node: Node, _: frozenset[str]) -> frozenset[str]:
+    """Return the words of all lists, folded: what this site's free text may keep besides the packaged vocabulary."""
+    words: set[str] = set()
+    for name, child in node.items():
+        for entry in _list(child, f"Vocabularies.{name}"):
+            word = folded(_text(entry, "a word"))
+            if not word.isalnum():
+                raise entry.wrong("a vocabulary lists single words: letters and digits only.")
+            words.add(word)
+    return frozenset(words)
+
+
 def _list(node: Node, name: str) -> tuple[Node, ...]:
     if not isinstance(node.value, tuple):
         raise node.wrong(f"{name} must be a list, not {kind(node)}.")
@@ -285,4 +303,5 @@ _READERS: Mapping[str, Callable[[Node, frozenset[str]], Any]] = {
     "Labels": lambda node, _: _labels(node),
     "ScopeToForward": _forward,
     "Quarantine": _quarantine,
+    "Vocabularies": _vocabularies,
 }

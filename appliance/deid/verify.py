@@ -9,23 +9,31 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from appliance.deid.clues import Clues, folded, spellings
+from appliance.deid.clues import Clues
+from appliance.deid.haystack import LEAST_IN_BYTES, Haystack, haystack
+from appliance.deid.packed import unpacked
+from appliance.deid.written_dates import dates_in
 from appliance.dicom.element import Bulk, DataSet, Element, tag_text
-from appliance.dicom.text import decode
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ALNUM = re.compile(r"[a-z0-9]+")
+_DIGITS = re.compile(r"\d+")
 _BLANKS = re.compile(" {2,}")
 _UID = re.compile(r"(?<![\d.])[0-2](?:\.\d+){3,}")
-_TEXT_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
-_NUMBER_VRS = frozenset({"AS", "DA", "DS", "DT", "IS", "TM"})
-_AS_TEXT = {"CS": "LO", "AE": "LO", "UR": "UT"}  # a name in a code's place is written like a text all the same
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-_LEAST_IN_BYTES = 5  # of a word as UTF-8: shorter ones come about by chance among numbers
 _LEAST_INSIDE = 7  # letters of a name that is searched within longer words too
 _LEAST_DIGITS = 8  # a shorter number of digits only is also a measurement, a time, a size
+_LEAST_SQUEEZED = 6  # of a number with letters in it that is searched with other marks between
+_LEAST_BARE = 4  # digits of a number without its leading zeros
+_SQUEEZE = dict.fromkeys(map(ord, " \t-_./\\:#+,;()[]"))
+# A number too short to be believed by itself, behind a word that announces one.
+_ANNOUNCED = re.compile(
+    r"(?<![a-z])(?:id|mrn|pid|pat|patient|case|fall|nr|no|num|number|nummer|chart|record|akte)(?:[ ._]?(?:id|nr|no))?"
+    r"[ .:#=_-]{0,3}0*(\d{2,3})(?![\d.,])"
+)
 _CHUNK = 1 << 20
 _LONGEST_CLUE = 256
+_PACKED_MOST = 16 << 20  # bytes of a large value that are looked into for packed ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +49,57 @@ class SecondLook:
     dates: frozenset[str] = frozenset()
 
     def first_hit(
-        self, result: DataSet, expected: Container[int], read: Callable[[Bulk], Iterable[bytes]]
+        self,
+        result: DataSet,
+        expected: Container[int],
+        read: Callable[[Bulk], Iterable[bytes]],
+        *,
+        dated: Container[int] = frozenset(),
     ) -> str | None:
         """Return the tag path of the first element that identifies, or None.
 
         expected  ``id()`` of elements that are not searched
+        dated     ``id()`` of texts with moved dates in them, which may be equal to another of the original's dates
         read      gives the bytes of a Bulk in pieces; pixel data is never asked for
         """
         values: list[tuple[Element, DataSet]] = []
         _gather(result, expected, values)
-        bulks = [(element, data_set) for element, data_set in values if isinstance(element.value, Bulk)]
-        if not self._is_in(values) and not any(self._in_bulk(read(e.value)) for e, _ in bulks if type(e.value) is Bulk):
+        moved = [(element, data_set) for element, data_set in values if id(element) in dated]
+        others = [(element, data_set) for element, data_set in values if id(element) not in dated] if moved else values
+        bulks = [element.value for element, _ in values if isinstance(element.value, Bulk)]
+        if not (
+            self._is_in(others)
+            or (moved and self._is_in(moved, moved=True))
+            or any(self._in_bulk(read(bulk)) for bulk in bulks)
+        ):
             return None
         for path, element, data_set in _paths(result, ""):
             if id(element) in expected:
                 continue
-            if self._is_in([(element, data_set)]) or (
+            if self._is_in([(element, data_set)], moved=id(element) in dated) or (
                 type(element.value) is Bulk and self._in_bulk(read(element.value))
             ):
                 return path
         return None  # pragma: no cover - what is found in all is found in one
 
-    def _is_in(self, values: list[tuple[Element, DataSet]]) -> bool:
-        """Whether any value holds a clue: words and numbers are compared as sets, so that the size hardly matters."""
-        texts, numbers, raw = _haystack(values)
-        if self._has_words(texts) or self._has_words(numbers) or self._has_words(raw, least=_LEAST_IN_BYTES):
-            return True
-        if self._has_uids(texts) or self._has_uids(raw):
-            return True
-        return self._has_numbers(texts, among_words=True) or self._has_numbers(f"{numbers}\n{raw}", among_words=False)
+    def _is_in(self, values: list[tuple[Element, DataSet]], *, moved: bool = False) -> bool:
+        """Whether any value holds a clue: words and numbers are compared as sets, so that the size hardly matters.
+
+        moved  texts with moved dates: the dates that were moved are not looked for
+        """
+        hay = haystack(values)
+        dates = self.clues.dates if moved else self.clues.dates | self.dates
+        return (
+            self._has_words(hay.texts)
+            or self._has_words(hay.numbers)
+            or self._has_words(hay.raw, least=LEAST_IN_BYTES)
+            or self._has_uids(f"{hay.uids}\n{hay.texts}")
+            or self._has_uids(hay.raw)
+            or self._has_numbers(f"{hay.texts}\n{hay.uids}", among_words=True)
+            or self._has_numbers(f"{hay.numbers}\n{hay.raw}", among_words=False)
+            or self._has_number_otherwise(hay)
+            or self._has_dates(hay, dates)
+        )
 
     def _has_words(self, text: str, *, least: int = 1) -> bool:
         """Whether a part of a name stands in ``text``; ``least``: bytes of a part that is believed."""
@@ -86,31 +116,61 @@ class SecondLook:
         return bool(self.uids) and not self.uids.isdisjoint(_UID.findall(text))
 
     def _has_numbers(self, text: str, *, among_words: bool) -> bool:
-        """Whether a number or date stands in ``text``; short digits are believed among words, not among numbers."""
+        """Whether a number stands in ``text``; short digits are believed among words, not among numbers."""
         tokens = set(_ALNUM.findall(text))
         for number in self.clues.numbers:
             if number.isdigit() and len(number) < _LEAST_DIGITS and not among_words:
                 continue
             if number in tokens or (_ALNUM.fullmatch(number) is None and number in text):
                 return True
-        for date in self.clues.dates | self.dates:
-            if date in tokens or (among_words and any(spelling in text for spelling in spellings(date)[1:])):
+        return False
+
+    def _has_number_otherwise(self, hay: Haystack) -> bool:
+        """Whether a number stands among words in another form: other marks, no leading zeros, short but announced."""
+        squeezed = hay.texts.translate(_SQUEEZE)
+        for number in self.clues.numbers:
+            plain = number.translate(_SQUEEZE).lstrip("0")
+            if len(plain) >= (_LEAST_DIGITS if plain.isdigit() else _LEAST_SQUEEZED) and plain in squeezed:
                 return True
+        bare = {number.lstrip("0") for number in self.clues.numbers if number.isdigit() and number[0] == "0"}
+        bare = {number for number in bare if len(number) >= _LEAST_BARE}
+        if bare and not bare.isdisjoint(_DIGITS.findall(hay.texts)):
+            return True
+        return bool(self.clues.short) and not self.clues.short.isdisjoint(_ANNOUNCED.findall(hay.texts))
+
+    def _has_dates(self, hay: Haystack, dates: Iterable[str]) -> bool:
+        """Whether a date stands in a text in any way of writing, or in a number or bytes as YYYYMMDD."""
+        wanted = frozenset(dates)
+        if not wanted:
+            return False
+        found = _DIGITS.findall(f"{hay.texts}\n{hay.numbers}\n{hay.raw}")
+        if not wanted.isdisjoint(digits[:8] for digits in found if len(digits) in (8, 12, 14)):
+            return True
+        ends = [(date[2:4], str(int(date[6:]))) for date in wanted]
+        for line in hay.texts.split("\n"):
+            if any(year in line and day in line for year, day in ends):
+                for written in dates_in(line):
+                    certain = wanted if written.whole_year else self.clues.dates
+                    if not certain.isdisjoint(written.readings):
+                        return True
         return False
 
     def _in_bulk(self, pieces: Iterable[bytes]) -> bool:
-        """Whether a large value holds a clue, as ASCII or UTF-16."""
+        """Whether a large value holds a clue, as ASCII or UTF-16, packed ones in its beginning included."""
         clues = [
             clue.encode("ascii")
             for clue in (*self.clues.words, *self.clues.phrases, *self.clues.numbers, *self.clues.dates, *self.uids)
             if clue.isascii() and len(clue) >= _LEAST_INSIDE
         ]
-        before = b""
+        before, seen = b"", 0
         for piece in pieces:
-            window = before + piece.replace(b"\0", b"").lower()
-            if any(clue in window for clue in clues):
-                return True
-            before = window[-_LONGEST_CLUE:]
+            inside = unpacked(piece) if seen < _PACKED_MOST else ()
+            seen += len(piece)
+            for part in (piece, *inside):
+                window = before + part.replace(b"\0", b"").lower()
+                if any(clue in window for clue in clues):
+                    return True
+            before = (before + piece.replace(b"\0", b"").lower())[-_LONGEST_CLUE:]
         return False
 
 
@@ -122,38 +182,6 @@ def _gather(data_set: DataSet, expected: Container[int], into: list[tuple[Elemen
                 _gather(item, expected, into)
         elif value and tag not in _PIXELS and id(element) not in expected:
             into.append((element, data_set))
-
-
-def _haystack(values: list[tuple[Element, DataSet]]) -> tuple[str, str, str]:
-    """Return (texts, numbers written as text, other bytes), folded; one value a line.
-
-    What is no ASCII is read in every way that it may be meant.
-    """
-    texts: list[bytes] = []
-    numbers: list[bytes] = []
-    raw: list[bytes] = []
-    decoded: list[str] = []
-    guessed: list[str] = []
-    for element, data_set in values:
-        value, vr = element.value, element.vr
-        if type(value) is not bytes:
-            continue
-        if vr in _TEXT_VRS:
-            texts.append(value)
-            if not value.isascii() or b"\x1b" in value:
-                decoded.append(folded(decode(value, _AS_TEXT.get(vr, vr), data_set.charsets).text))
-        elif vr in _NUMBER_VRS:
-            numbers.append(value)
-        else:
-            raw.append(value)
-            if not value.isascii() and len(value) >= _LEAST_IN_BYTES:
-                guessed += [folded(value.decode(coding, "ignore")) for coding in ("utf-8", "utf-16-le", "utf-16-be")]
-    return "\n".join((_plain(texts), *decoded)), _plain(numbers), "\n".join((_plain(raw), *guessed))
-
-
-def _plain(values: list[bytes]) -> str:
-    """Return bytes as Latin-1, lower case; without NULs, so that UTF-16 of plain letters reads like ASCII."""
-    return b"\n".join(values).replace(b"\0", b"").decode("latin-1").lower()
 
 
 def _paths(data_set: DataSet, path: str) -> Iterator[tuple[str, Element, DataSet]]:

@@ -1,18 +1,22 @@
 """The second look by itself: what is a clue, where it is searched, and what is no hit."""
 
+import base64
+import gzip
 import io
+import zlib
 
 import pytest
 
-from appliance.deid.clues import Clues, clues_of, folded, spellings, vocabulary
+from appliance.deid.clues import Clues, clues_of, folded, vocabulary
 from appliance.deid.verify import SecondLook, pieces
 from appliance.dicom.element import Bulk, DataSet, Element
 
 CLUES = Clues(
-    words={"zwirnlein", "kim", "王", "山田"},
+    words={"zwirnlein", "kim", "王", "山田", "popov"},
     phrases={"st. elsewhere"},
-    numbers={"4711", "ab-77/3", "12345678"},
+    numbers={"4711", "ab-77/31", "12345678", "00881234"},
     dates={"19500317"},
+    short={"42"},
 )
 LOOK = SecondLook(CLUES, frozenset({"1.2.3.4.5"}), frozenset({"20240229"}))
 
@@ -28,9 +32,16 @@ def hit(vr, value, look=LOOK, expected=frozenset()):
     [
         ("LO", b"for ZWIRNLEIN"), ("LO", b"xzwirnleinx"), ("CS", b"KIM"), ("SH", b"x_kim_1"),
         ("LO", "dr 王小".encode()),
-        ("LT", b"at St.   Elsewhere"), ("LO", b"no 4711."), ("LO", b"AB-77/3x"), ("DS", b"12345678"),
+        ("LT", b"at St.   Elsewhere"), ("LO", b"no 4711."), ("LO", b"AB-77/31x"), ("DS", b"12345678"),
         ("IS", b"19500317"),
         ("LO", b"born 17.03.1950"), ("LO", b"3/1950, 03/17/1950"), ("LO", b"1950-03-17"), ("LO", b"seen 20240229"),
+        ("LO", b"born 17. March 1950"), ("LT", b"* 17.3.50"), ("LO", "17. März 1950".encode()), ("LO", b"3/17/50"),
+        ("LO", b"MAR 17, 1950"), ("LO", b"17 mars 1950"), ("DS", b"19500317101500"), ("OB", b"x19500317x"),
+        ("LO", b"AB 77-31"), ("LO", b"12.34.56.78"), ("LO", b"for MRN 042"), ("LT", b"Pat.-Nr.: 42"),
+        ("LO", b"#0x id 42"), ("LO", "для ПОПОВА, Попов".encode()), ("LO", b"Popov"), ("LO", b"nr 881234"),
+        ("OB", gzip.compress(b"<n>Zwirnlein</n>", mtime=0)), ("UN", b"xx" + zlib.compress(b"Zwirnlein 1") + b"\0"),
+        ("LT", base64.b64encode(b"<name>Zwirnlein</name>")),
+        ("OB", gzip.compress(base64.b64encode(b"born 19500317.."))),
         ("UI", b"1.2.3.4.5\0"), ("LT", b"see 1.2.3.4.5, and"), ("UN", "Zwirnlein".encode("utf-16-le")),
         ("UN", "Zwirnlein".encode("utf-16-be")), ("OB", b"\xff\x01zwirnlein\x80"),
         ("UN", "山田太郎".encode("utf-16-le")),
@@ -48,6 +59,9 @@ def test_a_clue_is_found_in_any_place_and_form(vr, value):
         ("LO", b"kimono"), ("LO", b"14711"), ("DS", b"4711"), ("IS", b"4711"), ("TM", b"004711"), ("LO", b"1.2.3.4.56"),
         ("UI", b"11.2.3.4.5"), ("LO", b"1950"), ("DS", b"112345678"),
         ("FD", b"12345678"[:7] + b"x"),
+        ("LO", b"17.03.1951"), ("LO", b"29.2.24"), ("LO", b"42"), ("DS", b"42"), ("LO", b"id 421"), ("LO", b"kid 42"),
+        ("OB", gzip.compress(b"nobody", mtime=0)), ("UN", b"\x78\x9c no stream"), ("UN", b"\x1f\x8b\x08 neither"),
+        ("LT", b"QUJDREVGR0hJSktMTU5PUFFSU1Q"), ("LT", b"ABCDEFGHIJKLMNOPQRSTU"), ("LO", b"1234 5679"),
         ("OW", b"a kim bc"), ("OW", "王".encode("utf-16-le") * 3), ("LO", b""),
     ],
 )  # fmt: skip
@@ -120,4 +134,3 @@ def test_words_of_dicom_itself_are_no_clue_alone():
 
 def test_comparing_folds_case_accents_and_widths():
     assert folded("ÉÀÇ Straße \uff21\uff22") == "eac strasse ab"
-    assert {"19500317", "17.03.1950", "03/17/1950", "1950-03-17"} <= set(spellings("19500317"))

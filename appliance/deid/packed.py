@@ -1,0 +1,46 @@
+"""Bytes inside bytes: what gzip, zlib or base64 hide of an identifier, wherever in a value they begin. Bounded."""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterator
+
+MOST = 1 << 20  # bytes taken out of one stream
+_TRIES = 64  # streams looked for in one value
+_DEPTH = 3  # a gzip in base64 in gzip
+_STREAM = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # RFC 1952, RFC 1950
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}[\r\n]{0,2}){5,}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
+
+
+def unpacked(value: bytes, depth: int = _DEPTH) -> Iterator[bytes]:
+    """Yield what is packed in ``value``, and what is packed in that."""
+    if not depth:
+        return
+    for inside in (*_streams(value), *_decoded(value)):
+        yield inside
+        yield from unpacked(inside, depth - 1)
+
+
+def _streams(value: bytes) -> Iterator[bytes]:
+    for tries, match in enumerate(_STREAM.finditer(value)):
+        if tries == _TRIES:
+            return
+        window = zlib.MAX_WBITS + (16 if match[0][0] == 0x1F else 0)
+        try:
+            inside = zlib.decompressobj(window).decompress(memoryview(value)[match.start() :], MOST)
+        except zlib.error:
+            continue
+        if inside:
+            yield inside
+
+
+def _decoded(value: bytes) -> Iterator[bytes]:
+    for tries, match in enumerate(_BASE64.finditer(value)):
+        if tries == _TRIES:
+            return
+        letters = match[0].replace(b"\r", b"").replace(b"\n", b"").rstrip(b"=")
+        try:
+            yield base64.b64decode(letters + b"=" * (-len(letters) % 4))
+        except binascii.Error:  # one letter too many: no base64
+            continue
