@@ -12,7 +12,8 @@ from pathlib import Path
 from appliance.config import Missing
 from appliance.deid.pseudonyms import DayRange, KeyedPseudonyms, PatientPseudonym
 from appliance.mapping.lineage import OWED_LISTS, OWED_REFUSALS
-from appliance.mapping.store import BUSY_S, index_key, index_of
+from appliance.mapping.store import index_key, index_of
+from appliance.mapping.store_file import BUSY_S
 from appliance.reasons import Reason
 
 

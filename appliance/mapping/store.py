@@ -22,13 +22,10 @@ from types import TracebackType
 from typing import Self
 
 from appliance.deid.outcome import Minted
-from appliance.errors import CannotStart, RequestRefused
+from appliance.errors import CannotStart
 from appliance.mapping.cipher import Cipher, Tampered, derived, new_data_key
 from appliance.mapping.schema import VERSION, make_tables
-
-BUSY_S = 30.0  # how long a writer waits for another process's transaction
-CACHE_KB = 64 * 1024  # pages kept by a connection: the upper levels of a large index
-LOCK = "mapping.lock"
+from appliance.mapping.store_file import connect, hold, make_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +48,18 @@ class MappingStore:
     """The store in one file. One process writes at a time; several may read.
 
     Opening makes a missing store and raises CannotStart when ``key`` is not the one it was made with. While it is open
-    it cannot be restored from a backup.
+    it cannot be restored from a backup; ``alone``: nobody else has it open.
     """
 
-    def __init__(self, path: Path, key: bytes, *, chance: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(
+        self, path: Path, key: bytes, *, alone: bool = False, chance: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
         self.path = path
         self._key = key
         self._chance = chance
         self._index_key = index_key(key)
-        _make_shared(path)
-        self._lock = hold(path, fcntl.LOCK_SH)
+        make_shared(path)
+        self._lock = hold(path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         try:
             self.db = connect(path)
             self._prepare()
@@ -211,7 +210,16 @@ class MappingStore:
     def seal(self, index: bytes, minted: Minted) -> bytes:
         """Return the original sealed for the row of ``index``."""
         content = json.dumps([minted.scope, minted.domain, minted.original]).encode("utf-8")
-        return self._ciphers[0].seal(content, index)
+        return self.sealed(index, content)
+
+    def sealed(self, index: bytes, content: bytes) -> bytes:
+        """Return bytes sealed for the row of ``index`` by today's data key."""
+        return self.cipher.seal(content, index)
+
+    @property
+    def cipher(self) -> Cipher:
+        """Today's data key."""
+        return self._ciphers[0]
 
     def unsealed(self, index: bytes, kind: str, pseudonym: str, sealed: bytes) -> Minted:
         """Return what a row holds; raises CannotStart for one that was altered."""
@@ -305,49 +313,3 @@ def index_key(key: bytes) -> bytes:
 def index_of(key: bytes, *parts: str) -> bytes:
     """Return the keyed hash of ``parts``. As JSON: ("a", "bc") and ("ab", "c") must not meet."""
     return hmac.digest(key, json.dumps(parts).encode("utf-8"), sha256)
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file to write: WAL, every commit on disk, what is deleted overwritten."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "secure_delete=ON")
-    for pragma in (*pragmas, f"cache_size=-{CACHE_KB}"):
-        db.execute(f"PRAGMA {pragma}")
-    return db
-
-
-def hold(path: Path, how: int) -> int:
-    """Return a descriptor that holds the store's lock (shared: in use; exclusive: being replaced).
-
-    Raises RequestRefused while somebody else holds it the other way.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path.parent / LOCK, flags, 0o660)
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise RequestRefused(
-            f"The mapping {path} is in use, or being restored; nothing was changed. Stop the de-identify service and "
-            "every other command that uses it, then try again: systemctl stop appliance-deidentify"
-        ) from None
-    return descriptor
-
-
-def _make_shared(path: Path) -> None:
-    """Make folder (2770) and empty file (0660) before SQLite does: its -wal and -shm take the modes over.
-
-    A second user of the group could not write otherwise.
-    """
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(0o2770)
-    for file in (path, path.parent / LOCK):
-        try:
-            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660)
-        except FileExistsError:
-            continue
-        try:
-            os.fchmod(handle, 0o660)  # whatever the umask says
-        finally:
-            os.close(handle)

@@ -280,6 +280,8 @@ class Deidentify:
         match reason:
             case Reason.EXCLUDED_BY_RULE | Reason.OPTED_OUT | Reason.FORGOTTEN:
                 self._exclude(instance, reason, detail, digest)
+                if reason is Reason.FORGOTTEN:
+                    self._spool.original_purged([instance.id])
             case Reason.NO_IDENTITY_YET:
                 if withheld.awaits is not None:
                     wait_for_list(self._mapping, instance.id, *withheld.awaits)

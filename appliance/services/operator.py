@@ -5,6 +5,7 @@
               optional "accept": CODE, "by": NAME
     replay    {"ids": […]}, "by"                     FORWARDED -> RECEIVED in a new round: sent again by today's rules
     discard   {"ids": […]} or {"reason": CODE}, "by" QUARANTINED, HELD, REJECTED -> DISCARDED
+    erase     {"ids": […]}, "by"                     the originals are removed for good, whatever they wait for
     rebuild   {}                                     the journal is set aside and made from the files again
 
 The answer is {"done": n, "refused": {id: why}}; a reason names every instance that waits for it.
@@ -60,6 +61,8 @@ class Operator:
             case "rebuild":
                 self._rebuild()
                 return {"done": 1, "refused": {}}
+            case "erase":
+                move = lambda spool_id: self._spool.erase(spool_id, by=by)  # noqa: E731 - one line each
             case _:
                 raise RequestRefused(f"'{request.verb}' is nothing that {OWNER} can be asked; nothing was changed.")
         return self._each(self._named(request.args), move)

@@ -6,6 +6,7 @@
     close     {"source", "project", "by"}              what comes from now on waits again
     abandon   {"destination", "by"}                    a destination no longer configured: its deliveries are refused
                                                        as destination-removed
+    stop      {"outs": […], "reason": CODE}            nothing more of these leaves: opted-out or forgotten
     withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
     rebuild   {}                                       the outbox is set aside and made anew: the inside does again
@@ -21,6 +22,7 @@ from typing import Any
 from appliance.errors import RequestRefused
 from appliance.model import is_out_name, is_source
 from appliance.outlet.breaker import Breaker
+from appliance.reasons import Reason
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_outside
 from appliance.spool.requests import Request, Requests
@@ -65,8 +67,10 @@ class OutsideOperator:
                 return 1
             case "abandon":
                 return self._abandon(_text(request, "destination"))
+            case "stop":
+                return self._outbox.stop(_outs(request), _for_good(request))
             case "withdraw":
-                return self._withdraw(request.args.get("outs"))
+                return self._withdraw(_outs(request))
             case "retry":
                 return self._retry(_text(request, "destination"))
             case _:
@@ -86,11 +90,9 @@ class OutsideOperator:
             )
         return self._outbox.abandon(destination)
 
-    def _withdraw(self, outs: object) -> int:
-        named = outs if isinstance(outs, list) else []
-        known = [out for out in named if isinstance(out, str) and is_out_name(out)]
-        self._outbox.withdraw(known)
-        return len(known)
+    def _withdraw(self, outs: list[str]) -> int:
+        self._outbox.withdraw(outs)
+        return len(outs)
 
     def _retry(self, destination: str) -> int:
         breaker = self._breakers.get(destination)
@@ -98,6 +100,19 @@ class OutsideOperator:
             raise RequestRefused(f"There is no such destination. Known: {', '.join(sorted(self._breakers))}.")
         breaker.reset()
         return 1
+
+
+def _outs(request: Request) -> list[str]:
+    outs = request.args.get("outs")
+    return [out for out in outs if isinstance(out, str) and is_out_name(out)] if isinstance(outs, list) else []
+
+
+def _for_good(request: Request) -> Reason:
+    known = {reason.value: reason for reason in (Reason.OPTED_OUT, Reason.FORGOTTEN)}
+    reason = known.get(_text(request, "reason"))
+    if reason is None:
+        raise RequestRefused(f"Deliveries are stopped as {' or '.join(known)}; nothing was changed.")
+    return reason
 
 
 def _text(request: Request, name: str) -> str:

@@ -43,7 +43,10 @@ class Resume:
             resumed(self._mapping, ids)
             return True
         self._next = now + EVERY_S
-        if self._spool.settings.get(_SETTING) != self._rules():
+        rules, before = self._rules(), self._spool.settings.get(_SETTING)
+        if not before:
+            self._spool.settings.put(_SETTING, rules)  # a new journal: nobody was held under other rules
+        elif before != rules:
             self._after = ""
         return self._after is not None
 

@@ -7,7 +7,6 @@ file is removed, or on which the journal builds, are durable; claims and deferra
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,13 @@ from appliance.spool.database import Database
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_schema import SCHEMA, VERSION
 from appliance.spool.outbox_view import OutboxView
-from appliance.spool.settled import Ended
+from appliance.spool.settled import Ended, Remembered
 
 LONGEST_DETAIL = 2000  # characters of a detail that are kept
 _PARCEL = (
     "i.seq, i.out, i.sop_class, i.sop_instance, i.study, i.series, i.transfer_syntax, i.digest, i.size, i.source,"
     " d.attempts"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What the journal knows of an instance whose outside row was lost: enough to tell that it was delivered.
-
-    state  FORWARDED or REJECTED; reason and detail of a REJECTED one
-    """
-
-    out: str
-    round: int
-    state: State
-    sop_class: str
-    sop_instance: str
-    study: str
-    source: str
-    project: str
-    rules_digest: str
-    at: float
-    reason: str
-    detail: str
 
 
 class Deliveries(OutboxView):
@@ -143,12 +121,13 @@ class Deliveries(OutboxView):
     def stored(self, parcels: Iterable[Parcel], destination: str, at: float) -> list[Ended]:
         """These were named by ``destination``; return what no destination waits for any more."""
         with self.database.writing(durably=True) as connection:
-            return [
-                ended
-                for parcel in parcels
-                if _end(connection, parcel.seq, destination, "STORED", at)
-                for ended in _settle(connection, parcel.seq, at)
-            ]
+            ended = []
+            for parcel in parcels:
+                if _end(connection, parcel.seq, destination, "STORED", at):
+                    ended += _settle(connection, parcel.seq, at)
+                else:
+                    _stored_all_the_same(connection, parcel.seq, destination, at)
+        return ended
 
     def refused(self, parcel: Parcel, destination: str, reason: Reason, detail: str, at: float) -> list[Ended]:
         """``destination`` refused this one for good; return what no destination waits for any more."""
@@ -169,6 +148,22 @@ class Deliveries(OutboxView):
                 _end(connection, seq, destination, "ABANDONED", at, Reason.DESTINATION_REMOVED.value)
                 ended += _settle(connection, seq, at)
         return len(seqs), ended
+
+    def stopped(self, outs: Iterable[str], reason: Reason, at: float) -> tuple[int, list[Ended]]:
+        """What waits of these leaves no more; return how many deliveries, and what is settled by it."""
+        count, ended = 0, []
+        with self.database.writing(durably=True) as connection:
+            for out in outs:
+                rows = connection.execute(
+                    "SELECT seq, d.destination FROM instance i JOIN delivery d USING (seq)"
+                    " WHERE i.out = ? AND d.state IN ('GATED', 'WAITING')",
+                    (out,),
+                ).fetchall()
+                for seq, destination in rows:
+                    _end(connection, seq, destination, "REFUSED", at, reason.value)
+                    ended += _settle(connection, seq, at)
+                count += len(rows)
+        return count, ended
 
     def lost(self, out: str, at: float) -> None:
         """READY without its file: the inside is told to do it again."""
@@ -308,6 +303,15 @@ def _end(
         (state, at, reason, detail[:LONGEST_DETAIL], seq, destination),
     )
     return cursor.rowcount == 1
+
+
+def _stored_all_the_same(connection: sqlite3.Connection, seq: int, destination: str, at: float) -> None:
+    """Remember that a delivery that was stopped was under way already: a list of what left must name it."""
+    connection.execute(
+        "UPDATE delivery SET state = 'STORED', at = ? WHERE seq = ? AND destination = ? AND state = 'REFUSED'"
+        " AND reason IN (?, ?)",
+        (at, seq, destination, Reason.OPTED_OUT.value, Reason.FORGOTTEN.value),
+    )
 
 
 def _settle(connection: sqlite3.Connection, seq: int, at: float) -> list[Ended]:

@@ -145,6 +145,18 @@ class Spool:
         self.journal.drop(instance, Reason.BY_OPERATOR.value, by=by, at=self._clock())
         self.take_from_quarantine(spool_id)
 
+    def erase(self, spool_id: str, *, by: str = "") -> None:
+        """Remove an original for good, whatever it waits for: nothing of it can be released or replayed any more.
+
+        Raises RequestRefused while it is on its way (RECEIVED, READY): it is asked again when that ended.
+        """
+        instance, outside = self._known(spool_id, purged_too=True)
+        if instance.state is State.RECEIVED or (instance.state is State.PASSED and not outside):
+            raise RequestRefused(_cannot("erased", instance, outside))
+        if instance.state is not State.DISCARDED and outside != State.FORWARDED:
+            self.discard(spool_id, by=by)
+        self.original_purged([spool_id])
+
     def _again(self, instance: Instance, event: Event, accept: Reason | None, by: str) -> None:
         code = "" if accept is None else accept.value
         self.journal.again(instance, event, accept=code, by=by, at=self._clock())

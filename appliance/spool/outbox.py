@@ -13,7 +13,7 @@ from appliance.lifecycle import State
 from appliance.model import Parcel, Ready
 from appliance.reasons import Reason, note
 from appliance.spool.custody import Custody
-from appliance.spool.deliveries import Deliveries, Remembered
+from appliance.spool.deliveries import Deliveries
 from appliance.spool.files import (
     FILE_MODE,
     LockedFolder,
@@ -28,7 +28,7 @@ from appliance.spool.files import (
 )
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_view import Delivery, OutsideCount
-from appliance.spool.settled import Ended, Settled
+from appliance.spool.settled import Ended, Remembered, Settled
 
 __all__ = ["Making", "Outbox"]
 
@@ -128,6 +128,15 @@ class Outbox:
             total += count
             if count < BATCH:
                 return total
+
+    def stop(self, outs: Sequence[str], reason: Reason) -> int:
+        """Let nothing more of these leave; return how many deliveries waited. They become REJECTED. May be done again.
+
+        What is under way to a destination at this moment may still arrive; its delivery then says STORED.
+        """
+        count, ended = self.rows.stopped(outs, reason, self._clock())
+        self._leave(ended)
+        return count
 
     def withdraw(self, outs: Sequence[str]) -> None:
         """Let go of REJECTED instances that an operator discarded: row first, then file and note."""

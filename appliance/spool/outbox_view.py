@@ -40,6 +40,25 @@ class Delivery:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One delivery of one instance of a study: whether, when and where it left.
+
+    state     of the instance: READY, FORWARDED, REJECTED, SUPERSEDED or LOST
+    delivery  GATED, WAITING, STORED, REFUSED or ABANDONED; "" where the outbox was lost and only knows that it was sent
+    at        when the delivery ended, POSIX seconds; 0 while open
+    """
+
+    out: str
+    study: str
+    sop_instance: str
+    rules_digest: str
+    state: str
+    destination: str
+    delivery: str
+    at: float
+
+
 class OutboxView:
     """What can be asked of the outbox."""
 
@@ -148,6 +167,17 @@ class OutboxView:
                 {"uid": uid, "most": MOST},
             ).fetchall()
         return [out for (out,) in rows]
+
+    def left(self, studies: Iterable[str]) -> list[Left]:
+        """Return every delivery of every instance of these pseudonymous studies, in order of arrival."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT i.out, i.study, i.sop_instance, i.rules_digest, i.state, coalesce(d.destination, ''),"
+                " coalesce(d.state, ''), coalesce(d.at, 0) FROM instance i LEFT JOIN delivery d USING (seq)"
+                " WHERE i.study IN (SELECT value FROM json_each(?)) ORDER BY i.seq, d.destination",
+                (json.dumps(list(studies)),),
+            ).fetchall()
+        return [Left(*row) for row in rows]
 
     def rejected(self, *, after: int = 0, limit: int = 500) -> list[tuple[int, str, str, str]]:
         """Return (seq, outside name, reason, detail) of the REJECTED in order of arrival, after a seq."""

@@ -1,7 +1,7 @@
 """Both sides for whoever only looks: the status page, the metrics, the command line. Nothing is written."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from appliance.spool.deliveries import Deliveries
 from appliance.spool.journal import Journal
 from appliance.spool.journal_view import Trace
 from appliance.spool.layout import Inside, Outside
-from appliance.spool.outbox_view import Delivery
+from appliance.spool.outbox_view import Delivery, Left
 from appliance.spool.tally import Tally, tally
 
 GATED = "GATED"  # a delivery that waits for an operator's leave
@@ -67,6 +67,11 @@ class Overview:
             if not found:
                 found = [trace for out in self._outside.trace(text) for trace in self._inside.trace(out)]
             return [(trace, self._outside.deliveries(trace.instance.out)) for trace in self._as_seen_outside(found)]
+
+    def left(self, studies: Iterable[str]) -> list[Left]:
+        """Return every delivery of every instance of these pseudonymous studies."""
+        with _told():
+            return self._outside.left(studies)
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""

@@ -31,11 +31,11 @@ from appliance.lifecycle import State
 from appliance.model import Arrival, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
 from appliance.spool.custody import Custody
-from appliance.spool.deliveries import Remembered
 from appliance.spool.files import is_part, is_regular, open_regular, unlink
 from appliance.spool.inside import Spool
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox import Outbox
+from appliance.spool.settled import Remembered
 
 PAGE: Final = 200  # files or rows of one step
 WINDOW: Final = 100_000  # ids kept in memory while looking for the newest without a row

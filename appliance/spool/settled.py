@@ -39,3 +39,24 @@ class Settled:
     def lost(self) -> bool:
         """Whether the inside must do it again, in the same round."""
         return self.state == LOST
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the journal knows of an instance whose outside row was lost: enough to tell that it was delivered.
+
+    state  FORWARDED or REJECTED; reason and detail of a REJECTED one
+    """
+
+    out: str
+    round: int
+    state: State
+    sop_class: str
+    sop_instance: str
+    study: str
+    source: str
+    project: str
+    rules_digest: str
+    at: float
+    reason: str
+    detail: str

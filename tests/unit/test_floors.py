@@ -32,6 +32,7 @@ HOMES = {
     "prometheus_client": {"watch"},
     "pydicom": {"dicom", "deid"},
     "pynetdicom": {"intake"},
+    "pyrage": {"mapping"},
     "requests": {"outlet"},
     "urllib3": {"outlet"},  # what requests is made of: an answer read as it drips raises its exceptions
     "rich": {"cli"},

@@ -1,0 +1,101 @@
+"""The audit: who did what to whose identity, when and why. Only ever appended to, each line bound to the one before.
+
+One JSON object a line, in ``<state>/audit/audit.jsonl``:
+
+    at, who, what, about, reason     moment (UTC), login, verb, pseudonym or file or count, the words that were given
+    previous, hash                   SHA-256 (hex) of the line before, and of this one without ``hash``
+
+A line that was altered, removed or put in between breaks the chain. No original identifier stands in it, unless
+somebody typed one as the reason.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+FIRST = "0" * 64  # what the first line is bound to
+_MODE = 0o660
+_STEP = 64 * 1024
+
+
+class Audit:
+    """The audit of one appliance. Any number of processes may write.
+
+    folder  made if it is not there
+    clock   POSIX seconds
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.file = folder / "audit.jsonl"
+        self._clock = clock
+
+    def write(self, *, who: str, what: str, about: str = "", reason: str = "") -> None:
+        """Append a line, durably: to be called before what it tells is done. OSError if it cannot be written."""
+        if not self.file.parent.is_dir():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.chmod(0o2770)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.file, flags, _MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            line = {
+                "at": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+                "who": who,
+                "what": what,
+                "about": about,
+                "reason": reason,
+                "previous": _last_hash(descriptor),
+            }
+            body = json.dumps({**line, "hash": _hash(line)}, ensure_ascii=False) + "\n"
+            os.write(descriptor, body.encode("utf-8"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the name too
+        finally:
+            os.close(folder)
+
+
+def broken_at(file: Path) -> int | None:
+    """Return the first line whose chain is broken; None if none is."""
+    previous = FIRST
+    with file.open("rb") as lines:
+        for number, text in enumerate(lines, 1):
+            try:
+                line = json.loads(text)
+                found = line.pop("hash")
+            except (ValueError, KeyError, AttributeError):
+                return number
+            if line.get("previous") != previous or found != _hash(line):
+                return number
+            previous = found
+    return None
+
+
+def _hash(line: dict[str, str]) -> str:
+    return sha256(json.dumps(line, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
+
+
+def _last_hash(descriptor: int) -> str:
+    """Return the hash of the last whole line; half a line that a power cut left was never acted upon, and goes."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    tail = b""
+    start = end
+    while start > 0 and tail.rstrip(b"\n").count(b"\n") < 1 + (not tail.endswith(b"\n")):
+        start = max(0, start - _STEP)
+        tail = os.pread(descriptor, end - start, start)
+    whole, _, torn = tail.rpartition(b"\n")
+    if torn:
+        os.ftruncate(descriptor, end - len(torn))
+    last = whole.rpartition(b"\n")[2]
+    try:
+        return str(json.loads(last)["hash"]) if last else FIRST
+    except (ValueError, KeyError, TypeError):
+        return sha256(last).hexdigest()  # altered: ``broken_at`` says where
