@@ -10,6 +10,7 @@ from typing import BinaryIO
 from appliance.deid.dates import capped_age, is_time, is_zone, shifted_date, shifted_date_time
 from appliance.deid.descriptors import Descriptors
 from appliance.deid.dummies import dummy, padded
+from appliance.deid.given import ByRules
 from appliance.deid.graphics import is_no_writing
 from appliance.deid.outcome import Minted, Report
 from appliance.deid.plan import Act, Place, Step
@@ -49,6 +50,7 @@ class Engine:
     file     what the tree's Bulk values refer to
     keep_document  somebody has read the encapsulated document and accepted it
     keep_uids  Retain UIDs is in force
+    by_rules  what the site's transformations gave and kept
     placed   the elements that the engine put in place or an option kept: the second look expects them
     minted   original -> pseudonym of every UID and patient met
     dates    original dates that were moved, YYYYMMDD
@@ -66,6 +68,7 @@ class Engine:
     report: Report
     keep_document: bool = False
     keep_uids: bool = False
+    by_rules: ByRules = field(default_factory=ByRules)
     placed: list[Element] = field(default_factory=list)
     minted: dict[tuple[str, str], Minted] = field(default_factory=dict)
     dates: set[str] = field(default_factory=set)
@@ -96,6 +99,8 @@ class Engine:
                 elements[tag] = new
         self.report.kept += kept
         self._private(source, result, place, path)
+        if self.by_rules.given:
+            self.placed += self.by_rules.put(source, result, place)
         self._depth -= 1
         return result
 
@@ -104,7 +109,7 @@ class Engine:
         key = ("uid", original)
         known = self.minted.get(key)
         if known is None:
-            pseudonym = self.pseudonyms.uid(original)
+            pseudonym = self.by_rules.rooted(self.pseudonyms.uid(original))
             known = self.minted[key] = Minted("uid", "", original, pseudonym, self.pseudonyms.scope)
         return known.pseudonym
 
@@ -124,6 +129,8 @@ class Engine:
         """Return what becomes of one standard element; None when it goes. Everything but a plain keep is reported."""
         if element.tag == _DOCUMENT and self.keep_document and not path:
             step = _KEPT_DOCUMENT
+        if self.by_rules.opened:
+            step = self.by_rules.step(element, step)
         act = step.act
         if act is not Act.REMOVE:
             fitting = self._fitting(element, step, source)
@@ -291,7 +298,12 @@ class Engine:
         for tag, element in source.elements.items():
             if not tag & 0x10000:
                 continue
-            new = None if self.private is None or place.removed else self.private.kept(element, source, self.file)
+            if self.by_rules.opens(element):
+                new: Element | None = element
+            elif self.private is None or place.removed:
+                new = None
+            else:
+                new = self.private.kept(element, source, self.file)
             if new is not None and isinstance(new.value, list):
                 inside = place.inside(tag)
                 at = f"{path}{tag_text(tag)}"

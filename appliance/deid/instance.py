@@ -1,22 +1,29 @@
 """The one door: from an original to what becomes of it. A pure function: the same question, the same answer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from appliance.deid.clues import clues_of
 from appliance.deid.descriptors import Descriptors
+from appliance.deid.drawn import Drawn
 from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine, latin, patient_number
+from appliance.deid.given import ByRules, untouched
 from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refused, Report
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import Pseudonyms
+from appliance.deid.rewrite import CannotFollow, Rewriter
 from appliance.deid.ruleset import Ruleset
-from appliance.deid.stamp import codes, stamp
+from appliance.deid.stamp import Marks, stamp
 from appliance.deid.standard import is_other_class, is_storage_class
+from appliance.deid.transcode import can_transcode, told_vrs
+from appliance.deid.transforms import Orders
 from appliance.deid.uids import is_uid, is_well_known
 from appliance.deid.verify import SecondLook, pieces
-from appliance.dicom.element import SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
+from appliance.dicom.element import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
 from appliance.dicom.meta import FileMeta
 from appliance.dicom.part10 import Part10
+from appliance.dicom.syntaxes import syntax_of
 from appliance.dicom.text import is_known_charset
 from appliance.errors import Malformed
 from appliance.model import Provenance
@@ -47,7 +54,7 @@ def deidentify(
     refused = _not_this_kind(uids[SOP_CLASS], rules) or _without_uids(uids)
     if refused is not None:
         return refused
-    labels = rules.labels_of(data)
+    labels = rules.labels_of(data, original.meta)
     if not rules.forward.covers(labels):
         return Excluded("ScopeToForward")
     own = patient_of(data, domain, pseudonyms.issuers)
@@ -59,10 +66,14 @@ def deidentify(
     for entry in rules.quarantine:
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
+    orders = rules.orders(labels)
+    refused = None if orders is None else _cannot_yet(orders, original, accepted)
+    if refused is not None:
+        return refused
     engine = _engine(original, rules, pseudonyms, own)
     engine.keep_document = Reason.DOCUMENT.value in accepted
     try:
-        result = engine.clean(data, rules.place(uids[SOP_CLASS]))
+        result = _cleaned(original, engine, rules, orders, provenance)
         if "RetainUIDs" not in rules.options:
             _misused_uids(engine, result, uids)
         _character_set(result)
@@ -77,8 +88,41 @@ def deidentify(
                 return Refused(Reason.IDENTIFIER_LEFT, f"It stands in {left}.")
     except Malformed as error:
         return Refused(Reason.MALFORMED, str(error))
-    del provenance  # values from provenance come with the rules language
-    return _result(original, engine, result, rules, uids)
+    except CannotFollow as error:
+        return Refused(Reason.RULE, str(error))
+    lost = [tag_text(tag) for tag in uids if not is_uid(latin(_value(result, tag)))]
+    if lost:
+        return Refused(Reason.RULE, f"The transformations leave no UID in {', '.join(lost)}.")
+    done = _result(original, engine, result, rules, uids, labels)
+    return _in_syntax(done, orders)
+
+
+def _cannot_yet(orders: Orders, original: Part10, accepted: frozenset[str]) -> Refused | None:
+    """Say which transformation would need the pixels: they are neither masked nor decoded by this version."""
+    if orders.burned_in and PIXEL_DATA in original.dataset and Reason.BURNED_IN_RISK.value not in accepted:
+        rule = orders.burned_in[0]
+        return Refused(Reason.BURNED_IN_RISK, f"By rule, line {rule.line}: {rule.name} is not carried out yet.")
+    transcode = orders.transcode
+    if transcode is not None and not can_transcode(original.transfer_syntax, transcode.syntax):
+        return Refused(
+            Reason.RULE,
+            f"By rule, line {transcode.line}: Transcode from {original.transfer_syntax} to {transcode.syntax} needs a "
+            "codec, which this version has not.",
+        )
+    return None
+
+
+def _cleaned(
+    original: Part10, engine: Engine, rules: Ruleset, orders: Orders | None, provenance: Provenance
+) -> DataSet:
+    """Return what may leave: first the transformations on the original's values, then the profile on all the rest."""
+    data = original.dataset
+    if orders is not None:
+        drawn = Drawn(engine.pseudonyms, engine.own, engine.study, original.uid(SERIES), original.uid(SOP_INSTANCE))
+        data = Rewriter(orders, engine, drawn, provenance).rewrite(data)
+    if rules.profile:
+        return engine.clean(data, rules.place(original.uid(SOP_CLASS)))
+    return untouched(data, engine.by_rules, engine.placed)
 
 
 def patient_of(data: DataSet, domain: str, issuers: tuple[str, ...]) -> tuple[str, str]:
@@ -120,7 +164,8 @@ def _engine(original: Part10, rules: Ruleset, pseudonyms: Pseudonyms, own: tuple
         file=original.source,
         private=private,
         keep_uids="RetainUIDs" in rules.options,
-        report=Report(codes=tuple(code for code, _ in codes(rules.options))),
+        by_rules=ByRules(uid_prefix=rules.uid_prefix),
+        report=Report(),
     )
     days = {"RetainLongitudinalModifiedDates": patient.offset_days, "RetainLongitudinalFullDates": 0}
     engine.descriptors = Descriptors(
@@ -159,8 +204,10 @@ def _bulk(original: Part10, bulk: Bulk) -> Iterator[bytes]:
     return pieces(original.source, bulk)
 
 
-def _result(original: Part10, engine: Engine, result: DataSet, rules: Ruleset, uids: dict[int, str]) -> Deidentified:
-    stamp(result, rules.options, rules.digest)
+def _result(
+    original: Part10, engine: Engine, result: DataSet, rules: Ruleset, uids: dict[int, str], labels: frozenset[str]
+) -> Deidentified:
+    engine.report.codes = stamp(result, _marks(rules, engine.by_rules))
     new = {tag: latin(_value(result, tag)) for tag in (SOP_INSTANCE, STUDY, SERIES)}
     return Deidentified(
         meta=FileMeta(uids[SOP_CLASS], new[SOP_INSTANCE], original.transfer_syntax),
@@ -173,6 +220,30 @@ def _result(original: Part10, engine: Engine, result: DataSet, rules: Ruleset, u
         minted=tuple(engine.minted.values()),
         report=engine.report,
         patient=engine.patient.id,
+        labels=labels,
+    )
+
+
+def _in_syntax(done: Deidentified, orders: Orders | None) -> Deidentified:
+    """Return the result in the transfer syntax that a rule asks for: the writer encodes it so."""
+    if orders is None or orders.transcode is None or orders.transcode.syntax == done.transfer_syntax:
+        return done
+    syntax = orders.transcode.syntax
+    if syntax_of(done.transfer_syntax).implicit:
+        told_vrs(done.dataset)
+    return replace(done, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))
+
+
+def _marks(rules: Ruleset, by_rules: ByRules) -> Marks:
+    """Return what the result may say of itself: what was carried out, and nothing that a rule undid."""
+    if not rules.profile:
+        return Marks(rules.digest, profile=False)
+    return Marks(
+        rules.digest,
+        options=rules.options,
+        excepted=by_rules.excepted > 0,
+        dates_kept=by_rules.dates_kept,
+        dates_moved=by_rules.dates_moved,
     )
 
 

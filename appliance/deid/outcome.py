@@ -61,6 +61,7 @@ class Deidentified:
     sop_instance, study, series  new UIDs; sop_class is never changed
     minted              commit these first
     patient             what stands for the patient in the mapping
+    labels              of the original, by which its destinations are chosen
     """
 
     meta: FileMeta
@@ -73,6 +74,7 @@ class Deidentified:
     minted: tuple[Minted, ...]
     report: Report
     patient: str = ""
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

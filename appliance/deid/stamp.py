@@ -3,6 +3,8 @@
 What an earlier de-identification wrote stays; ours is appended. Source: PS3.15 E.1.1, PS3.16 CID 7050.
 """
 
+from dataclasses import dataclass
+
 from appliance.deid.dummies import padded
 from appliance.deid.plan import BASIC_CODE, OPTION_CODES
 from appliance.dicom.element import DataSet, Element
@@ -15,32 +17,71 @@ _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONGEST_METHOD = 0xFFFE - 64
 
 
-def codes(options: frozenset[str]) -> tuple[tuple[str, str], ...]:
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What was done to an instance.
+
+    rules_digest  of the rules
+    profile       the Basic Profile was carried out
+    options       and these options of it
+    excepted      but rules kept elements against it: then it cannot be claimed
+    dates_kept    dates among them
+    dates_moved   a rule moved dates
+    """
+
+    rules_digest: str
+    profile: bool = True
+    options: frozenset[str] = frozenset()
+    excepted: bool = False
+    dates_kept: bool = False
+    dates_moved: bool = False
+
+
+def codes(marks: Marks) -> tuple[tuple[str, str], ...]:
     """Return (code value, code meaning) of the profile and of every option that was carried out, in order."""
-    return (BASIC_CODE, *sorted(OPTION_CODES[option] for option in options))
+    if not marks.profile:
+        return ()
+    options = tuple(sorted(OPTION_CODES[option] for option in marks.options))
+    return options if marks.excepted else (BASIC_CODE, *options)
 
 
-def stamp(result: DataSet, options: frozenset[str], rules_digest: str) -> None:
-    """Write the marks into ``result``."""
+def stamp(result: DataSet, marks: Marks) -> tuple[str, ...]:
+    """Write the marks into ``result``; return the codes that it now claims by us.
+
+    Without a profile only the rules are named: what else is claimed is theirs to add.
+    """
+    _method(result, f"appliance, rules {marks.rules_digest[:16]}{_but(marks)}".encode("ascii"))
+    if not marks.profile:
+        return ()
     result.put(Element(PATIENT_IDENTITY_REMOVED, "CS", b"YES "))
-    ours = f"appliance, rules {rules_digest[:16]}".encode("ascii")
+    known = result.get(METHOD_CODES)
+    items = [] if known is None else list(known.items)
+    claimed = {_bytes(item, _CODE_VALUE).strip(b" \0") for item in items}
+    items += [_item(result, *code) for code in codes(marks) if code[0].encode("ascii") not in claimed]
+    if items:
+        result.put(Element(METHOD_CODES, "SQ", items))
+    result.put(Element(DATES_MODIFIED, "CS", _temporal(marks)))
+    return tuple(value for value, _ in codes(marks))
+
+
+def _but(marks: Marks) -> str:
+    if not marks.profile:
+        return ", no profile"
+    return ", with exceptions" if marks.excepted else ""
+
+
+def _method(result: DataSet, ours: bytes) -> None:
     earlier = _bytes(result, METHOD).rstrip(b" \0")
     if len(earlier) > _LONGEST_METHOD or ours in earlier.split(b"\\"):
         earlier, ours = b"", earlier or ours
     result.put(Element(METHOD, "LO", padded(earlier + b"\\" + ours if earlier else ours, "LO")))
-    known = result.get(METHOD_CODES)
-    items = [] if known is None else list(known.items)
-    claimed = {_bytes(item, _CODE_VALUE).strip(b" \0") for item in items}
-    items += [_item(result, *code) for code in codes(options) if code[0].encode("ascii") not in claimed]
-    result.put(Element(METHOD_CODES, "SQ", items))
-    result.put(Element(DATES_MODIFIED, "CS", _temporal(options)))
 
 
-def _temporal(options: frozenset[str]) -> bytes:
-    """Return what became of the dates. Source: PS3.3 C.12.1 (0028,0303)."""
-    if "RetainLongitudinalFullDates" in options:
+def _temporal(marks: Marks) -> bytes:
+    """Return what became of the dates; of several things, the one that tells most. Source: PS3.3 C.12.1 (0028,0303)."""
+    if "RetainLongitudinalFullDates" in marks.options or marks.dates_kept:
         return b"UNMODIFIED"
-    return b"MODIFIED" if "RetainLongitudinalModifiedDates" in options else b"REMOVED "
+    return b"MODIFIED" if marks.dates_moved or "RetainLongitudinalModifiedDates" in marks.options else b"REMOVED "
 
 
 def _item(result: DataSet, value: str, meaning: str) -> DataSet:

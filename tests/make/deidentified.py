@@ -1,6 +1,7 @@
 """What the tests of this room share: an instance through the one door, and back as pydicom reads it."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -8,7 +9,7 @@ import pydicom
 from appliance.deid.instance import deidentify
 from appliance.deid.outcome import Deidentified, Outcome
 from appliance.deid.pseudonyms import KeyedPseudonyms
-from appliance.deid.ruleset import Ruleset
+from appliance.deid.ruleset import Ruleset, load_rules
 from appliance.dicom import part10
 from appliance.model import Provenance
 from tests.make import make
@@ -16,13 +17,21 @@ from tests.make import make
 KEY = b"a key for tests, 32 bytes long.."
 
 
-def outcome_of(body: bytes, rules: Ruleset, *, key: bytes = KEY, accepted: Any = (), domain: str = "site") -> Outcome:
+def outcome_of(
+    body: bytes,
+    rules: Ruleset,
+    *,
+    key: bytes = KEY,
+    accepted: Any = (),
+    domain: str = "site",
+    provenance: Provenance | None = None,
+) -> Outcome:
     """What becomes of the bytes of a DICOM file."""
     return deidentify(
         part10.read(io.BytesIO(body)),
         rules=rules,
         pseudonyms=KeyedPseudonyms(key, "st"),
-        provenance=Provenance("CT1"),
+        provenance=provenance or Provenance("CT1"),
         accepted=frozenset(accepted),
         domain=domain,
     )
@@ -40,3 +49,9 @@ def written(body: bytes, rules: Ruleset, **how: Any) -> bytes:
 def passed(data: pydicom.Dataset, rules: Ruleset, syntax: str = make.EXPLICIT, **how: Any) -> pydicom.Dataset:
     """The de-identified instance as pydicom reads it."""
     return pydicom.dcmread(io.BytesIO(written(make.file(data, syntax), rules, **how)), force=True)
+
+
+def rules_from(text: str, folder: Path) -> Ruleset:
+    """The rules that this text says."""
+    (folder / "rules.yaml").write_text(text, encoding="utf-8")
+    return load_rules(folder / "rules.yaml")
