@@ -175,4 +175,8 @@ def _serve(pipe: "Connection[Any, Any]", make: Callable[[], Any], work: Callable
             job = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
-        pipe.send(work(equipment, job))
+        result = work(equipment, job)
+        try:
+            pipe.send(result)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # stopped while at work: the job is done again another time

@@ -17,6 +17,9 @@ def work(factor: int, job: str | int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "hang":
         time.sleep(60)
+    if job == "slow":
+        time.sleep(0.5)
+        return 0
     return factor * int(job)
 
 
@@ -82,3 +85,14 @@ def test_workers_end_with_the_pool():
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_worker_that_is_stopped_at_work_ends_in_order_and_not_by_an_error(pool):
+    pool.give("slow")
+    pool.give("slow")
+    processes = [worker.process for worker in pool._workers]
+    time.sleep(0.2)
+
+    pool.stop()
+
+    assert [process.exitcode for process in processes] == [0, 0]
