@@ -71,7 +71,7 @@ def broken_at(file: Path) -> int | None:
             try:
                 line = json.loads(text)
                 found = line.pop("hash")
-            except (ValueError, KeyError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 return number
             if line.get("previous") != previous or found != _hash(line):
                 return number

@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pyrage
 import pytest
@@ -14,6 +15,9 @@ from appliance import config
 from appliance.cli import ask, mapping_refuse, trusted
 from appliance.cli.main import main
 from appliance.lifecycle import State
+from appliance.mapping.csv_list import read_list
+from appliance.mapping.id_list import import_list
+from appliance.mapping.place import Place
 from appliance.mapping.store import MappingStore
 from appliance.model import Provenance
 from appliance.reasons import Reason
@@ -28,6 +32,7 @@ from tests.make.arrive import arrive
 from tests.make.site import configured
 
 KEY = bytes.fromhex("5e" * 32)
+PLACE = Place("site", "", {"site"}, ("",), (), "st-elsewhere")
 HOLD = "deidentify: {workers: 1}\nprojects: {trial-9: {called: [TRIAL], own_pseudonyms: true}}\n"
 
 
@@ -325,11 +330,14 @@ def test_who_opted_out_is_discarded_what_waits_is_stopped_and_what_left_is_told(
 def test_an_opt_out_list_with_a_wrong_line_or_domain_changes_nothing(house):
     house = house()
 
-    status, told = house.json("mapping", "opt-out", house.list("1", " ,", header="MRN,issuer"))
-    assert (status, told["conflicts"]) == (0, []) or status in (0, 1)
-    status, told = house.json("mapping", "opt-out", house.list("7", header="MRN"), "--domain", "nowhere")
+    status, told = house.json("mapping", "opt-out", house.list("1,", ",CITY", header="MRN,issuer"))
+    assert (status, [each["line"] for each in told["conflicts"]]) == (1, [3])
+    status, told = house.run("mapping", "opt-out", house.list("7", header="MRN"), "--domain", "nowhere")
+    assert (status, "1 conflicts; nothing was changed" in told) == (1, True)
 
-    assert (status, [each["line"] for each in told["conflicts"]]) == (1, [2])
+    house.run("mapping", "import", house.list("8,A"))
+    with MappingStore(house.site.mapping_store, KEY) as store:
+        assert store.standing().refusals == 0
 
 
 def test_what_could_not_be_stopped_because_nothing_runs_is_told(house, monkeypatch):
@@ -525,6 +533,72 @@ def test_who_may_not_open_the_mapping_is_told_which_group_may(house, monkeypatch
 
     assert (status, "appliance-trust" in told) == (1, True), told
     assert "P-1" not in told
+
+
+def test_a_list_that_comes_while_an_image_is_made_wins_and_the_image_is_made_again(house, monkeypatch):
+    house = house()
+    commit = MappingStore.commit
+    lists = [house.list("P-4711,T-001"), ""]
+
+    def late(store, minted, studies):
+        listed = lists.pop(0) if lists else ""
+        if listed:
+            import_list(
+                store, read_list(Path(listed), with_ids=True)[0], PLACE, lambda *_: "", change=False, preview=False
+            )
+        return commit(store, minted, studies)
+
+    monkeypatch.setattr(MappingStore, "commit", late)
+    house.start()
+    spool_id = house.arrive("P-4711")
+    house.until(spool_id, State.PASSED)
+
+    assert b"T-001" in house.outbox.layout.ready(house.instance(spool_id).out).read_bytes()
+    assert house.instance(spool_id).round == 1
+
+
+def test_lines_that_were_not_taken_are_told_to_a_person(house):
+    house = house()
+    house.run("mapping", "import", house.list("P-4711,T-001"))
+    house.start()
+    house.run("mapping", "forget", "T-001", "--reason", "asked to", "--yes")
+    many = [f"{number},T" for number in range(1, 30)]
+
+    told = house.run(
+        "mapping", "import", house.list("P-4711,T-1,", "P-4712,T-2,ELSEWHERE", header="MRN,trial id,issuer")
+    )[1]
+    conflicts = house.run("mapping", "import", house.list(*many))[1]
+
+    assert "Not taken, erased by command: lines 2." in told
+    assert "1 lines name an issuer that is not under identity.issuers" in told
+    assert "28 conflicts" in conflicts
+    assert "and 8 more; --json shows them all" in conflicts
+
+
+def test_what_cannot_be_read_is_told_when_a_patient_is_forgotten(house):
+    house = house()
+    house.run("mapping", "import", house.list("P-4711,T-001"))
+    house.start()
+    broken, whole = house.arrive("P-9"), house.arrive("P-4711")
+    house.until(broken, State.PASSED)
+    house.until(whole, State.PASSED)
+    house.stop()
+    with house.spool.journal.database.writing(durably=True) as db:
+        db.execute("UPDATE instance SET state = 'QUARANTINED', out = '', reason = 'malformed'")
+    house.spool.layout.original(broken).write_bytes(b"no DICOM at all" * 50)
+    gone = house.arrive("P-4711")
+    with house.spool.journal.database.writing(durably=True) as db:
+        db.execute("UPDATE instance SET state = 'DISCARDED', reason = 'duplicate', purged = 1 WHERE id = ?", (gone,))
+    house.spool.layout.original(gone).unlink()
+    house.start()
+
+    status, told = house.json("mapping", "forget", "T-001", "--reason", "asked to", "--yes")
+    assert (status, told["originals"], told["unreadable"]) == (0, [whole], [broken])
+    again = house.run("mapping", "import", house.list("P-10,T-010"))
+    told = house.run("mapping", "forget", "T-010", "--reason", "asked to", "--yes")[1]
+    assert again[0] == 0
+    assert f"Whose these are cannot be read; look at them: {broken}" in told
+    assert "Nothing of it has left." in told
 
 
 def test_before_there_is_a_mapping_nobody_is_found_and_none_is_made(house):

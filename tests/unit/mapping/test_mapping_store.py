@@ -154,3 +154,34 @@ def test_every_commit_reaches_the_disk(store):
     assert store.db.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
     assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert store.db.execute("PRAGMA trusted_schema").fetchone()[0] == 0
+
+
+def test_when_sqlite_rolled_back_by_itself_the_error_is_told_and_not_another(store):
+    with pytest.raises(RuntimeError, match="disk is full"), store.writing() as db:
+        db.execute("ROLLBACK")  # as a full disk makes SQLite do
+        raise RuntimeError("disk is full")
+
+    assert store.commit([ANNA]) == []
+
+
+def test_studies_and_owners_are_kept_with_what_was_minted(store):
+    mine = Minted("uid", "", "1.2.3.9", "2.25.99", owner="st-AAAA")
+
+    store.commit([ANNA, mine], [("st-AAAA", "2.25.99")])
+    store.commit([ANNA, mine], [("st-AAAA", "2.25.99")])
+
+    assert store.db.execute("SELECT count(*) FROM study").fetchone() == (1,)
+    assert store.standing().changes == 1
+    owned = "SELECT m.pseudonym FROM mapped m JOIN patient p ON p.number = m.owner WHERE p.pseudonym = 'st-AAAA'"
+    assert store.db.execute(owned).fetchall() == [("2.25.99",)]
+
+
+def test_two_that_open_a_new_store_at_once_make_it_once(tmp_path, monkeypatch):
+    from appliance.mapping import schema
+
+    MappingStore(tmp_path / "m.db", KEY).close()
+    versions = iter([0, schema.VERSION])
+    monkeypatch.setattr(schema, "_version", lambda _db: next(versions))
+
+    with MappingStore(tmp_path / "m.db", KEY) as opened:
+        assert opened.commit([ANNA]) == []
