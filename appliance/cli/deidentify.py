@@ -18,6 +18,7 @@ from appliance.cli.options import config_option, say
 from appliance.deid.ruleset import load_rules
 from appliance.errors import CannotStart
 from appliance.mapping.keys import KEY_BYTES, load_key
+from appliance.mapping.store import MappingStore
 from appliance.model import ONLY_PROJECT, UNLISTED
 from appliance.reasons import Reason
 from appliance.services.worker import Recipe
@@ -48,7 +49,8 @@ def command(
 ) -> int:
     """De-identify files and folders into DIR/study/series/instance.dcm; the sources stay as they are.
 
-    Without -c or --key-file a key is made for this run alone: another run gives other pseudonyms. No mapping is kept.
+    Without -c or --key-file a key is made for this run alone: another run gives other pseudonyms. No mapping is kept;
+    with -c the site's id lists, opt-outs and erasures count.
     Exit status: 0 all delivered or excluded by rule, 2 something was withheld, 1 it cannot run.
     """
     settings = None if config_file is None else config.load(config_file)
@@ -95,7 +97,22 @@ def _recipe(settings: config.Config | None, rules: Path | None, key_file: Path |
         own_pseudonyms=frozenset(),
         issuers=() if settings is None else settings.identity.issuers,
         max_header=(config.Deidentify() if settings is None else settings.deidentify).max_header_mb * MiB,
+        mapping=_mapping(settings, key_file),
+        missing={} if settings is None else {ONLY_PROJECT: settings.missing_in(ONLY_PROJECT)},
     )
+
+
+def _mapping(settings: config.Config | None, key_file: Path | None) -> Path | None:
+    """Return the site's mapping, whose id lists, opt-outs and erasures count here too; None if it has none."""
+    if settings is None or key_file is not None or not settings.mapping_store.exists():
+        return None
+    if not os.access(settings.mapping_store, os.R_OK | os.W_OK):  # a reader takes part in its shared memory
+        raise CannotStart(
+            f"The mapping {settings.mapping_store} may not be read by you, and who opted out stands there. Nothing was "
+            "read or written. Be a member of the group appliance-trust, or give --key-file instead of -c."
+        )
+    with MappingStore(settings.mapping_store, load_key(settings.mapping, make=False)):
+        return settings.mapping_store  # of this key and of this version
 
 
 def _key(settings: config.Config | None, key_file: Path | None) -> bytes:

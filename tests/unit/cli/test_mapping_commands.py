@@ -621,3 +621,23 @@ def test_the_environment_cannot_say_who_it_is(monkeypatch):
     monkeypatch.setenv("USER", "somebody-else")
 
     assert "somebody-else" not in trusted.who()
+
+
+def test_the_offline_command_follows_the_sites_lists_and_opt_outs(house, tmp_path, capsys, monkeypatch):
+    house = house()
+    house.run("mapping", "import", house.list("P-1,T-001"))
+    house.run("mapping", "opt-out", house.list("P-2", header="MRN"))
+    for number in ("P-1", "P-2", "P-3"):
+        make.stored(tmp_path / f"{number}.dcm", make.ct(patient_id=number))
+    sources = [str(tmp_path / f"{number}.dcm") for number in ("P-1", "P-2", "P-3")]
+
+    status, told = house.run("deidentify", *sources, "-o", str(tmp_path / "out"), "--jobs", "1")
+
+    bodies = [file.read_bytes() for file in (tmp_path / "out").rglob("*.dcm")]
+    assert (status, len(bodies), "1 excluded: opted-out" in told) == (0, 2, True), told
+    assert sum(b"T-001" in body for body in bodies) == 1
+
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, *how: path != house.site.mapping_store and access(path, *how))
+    status, told = house.run("deidentify", *sources, "-o", str(tmp_path / "none"), "--jobs", "1")
+    assert (status, "who opted out stands there" in told) == (1, True)
