@@ -8,10 +8,12 @@ from appliance.deid.plan import dictionary_vrs
 from appliance.deid.reading import at, keys_of, list_of, number_of, one_or_list, text_of, word_of, yes_or_no
 from appliance.deid.scopes import ALL, SCOPE_KEYS, Names, Scope
 from appliance.deid.transforms import (
+    CLEANED,
     MOVED,
     Add,
     Block,
     BurnedIn,
+    Clean,
     Delete,
     Keep,
     RandomText,
@@ -41,6 +43,7 @@ _UIDS = frozenset(map(tag_of, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUI
 _SELECTED = ("TagPatterns", "ExceptTagPatterns")
 KEYS: Mapping[str, tuple[str, ...]] = {  # what an entry of each type may say
     "Keep": _SELECTED,
+    "Clean": _SELECTED,
     "ShiftDateTime": (*_SELECTED, "ShiftBy", "ReuseMapping"),
     "RandomizeText": (*_SELECTED, "Split", "IgnoreCase", "ReuseMapping"),
     "RandomizeUID": (*_SELECTED, "Prefix"),
@@ -49,6 +52,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {  # what an entry of each type may say
     "RemoveBurnedInAnnotations": ("Type", "BoxCoordinates"),
     "DeleteTags": (*_SELECTED, "Action"),
 }
+SHORT = ("Keep", "Clean")  # an entry may be a pattern alone
+VALUE_RULES = ("Keep", "Clean", "ShiftDateTime", "RandomizeText", "RandomizeUID", "Replace")
 BLOCK_KEYS = ("Scope", *KEYS, "Transcode")
 
 
@@ -63,11 +68,7 @@ def read_block(node: Node, names: Names) -> Block:
             rules[kind].append(reader(child, keys_of(child, KEYS[kind])))
     return Block(
         scope,
-        tuple(
-            rule
-            for kind in ("Keep", "ShiftDateTime", "RandomizeText", "RandomizeUID", "Replace")
-            for rule in rules[kind]
-        ),
+        tuple(rule for kind in VALUE_RULES for rule in rules[kind]),
         tuple(rules["AddTags"]),
         tuple(rules["RemoveBurnedInAnnotations"]),
         tuple(rules["DeleteTags"]),
@@ -76,7 +77,7 @@ def read_block(node: Node, names: Names) -> Block:
 
 
 def read_everywhere(keys: Mapping[str, Node]) -> tuple[Block, ...]:
-    """Return the block that ``Keep`` and ``Replace`` at the top of a file stand for: they mean every instance."""
+    """Return the block that ``Keep``, ``Clean`` and ``Replace`` at the top of a file stand for."""
     rules = [
         _READERS[kind](entry, keys_of(entry, KEYS[kind])) for kind, node in keys.items() for entry in _short(node, kind)
     ]
@@ -84,8 +85,8 @@ def read_everywhere(keys: Mapping[str, Node]) -> tuple[Block, ...]:
 
 
 def _short(node: Node, kind: str) -> tuple[Node, ...]:
-    """Return the entries of a list; for Keep, a pattern alone stands for an entry."""
-    if kind != "Keep":
+    """Return the entries of a list; for Keep and Clean, a pattern alone stands for an entry."""
+    if kind not in SHORT:
         return list_of(node, kind)
     return tuple(
         Node({"TagPatterns": each}, each.file, each.line) if isinstance(each.value, str) else each
@@ -125,6 +126,10 @@ def _prefix(node: Node) -> str:
 
 def _keep(node: Node, keys: dict[str, Node]) -> Keep:
     return Keep(_selector(node, keys, lambda tag: True, ""), node.line)
+
+
+def _clean(node: Node, keys: dict[str, Node]) -> Clean:
+    return Clean(_selector(node, keys, lambda tag: vr_of(tag) in CLEANED, "is no free text"), node.line)
 
 
 def _shift(node: Node, keys: dict[str, Node]) -> Shift:
@@ -275,6 +280,7 @@ def _not_a_key(tag: Tag | None, depth: int, node: Node) -> None:
 
 _READERS: Mapping[str, Callable[[Node, dict[str, Node]], Any]] = {
     "Keep": _keep,
+    "Clean": _clean,
     "ShiftDateTime": _shift,
     "RandomizeText": _random_text,
     "RandomizeUID": _random_uid,

@@ -16,6 +16,7 @@ from appliance.deid.outcome import Minted, Report
 from appliance.deid.plan import Act, Place, Step
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import DayRange, PatientPseudonym, Pseudonyms
+from appliance.deid.roles import PUBLISHED_SCHEMES
 from appliance.deid.uids import is_uid, is_well_known
 from appliance.dicom.element import Bulk, DataSet, Element, Tag, tag_text
 from appliance.dicom.text import ONE_VALUED, decode, encode
@@ -33,11 +34,6 @@ _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 _TEXT_ACTS = frozenset({Act.DESCRIPTOR, Act.MEANING, Act.LABEL})
 _LIMITS = {"LO": 64, "SH": 16, "ST": 1024, "LT": 10_240}  # characters of one value: PS3.5 Table 6.2-1
-
-# Schemes whose code meanings are published; a local scheme's can be anything. Source: PS3.16 Table 8-1.
-_PUBLISHED_SCHEMES = frozenset(
-    {"DCM", "SCT", "SRT", "SNM3", "99SDM", "LN", "UCUM", "FMA", "RADLEX", "MSH", "UMLS", "NCIt", "BI", "ITIS_TSN"}
-)
 
 
 @dataclass(slots=True)
@@ -100,7 +96,7 @@ class Engine:
         self.report.kept += kept
         self._private(source, result, place, path)
         if self.by_rules.given:
-            self.placed += self.by_rules.put(source, result, place)
+            self.by_rules.put(source, result, place, self.placed, self.dated)
         self._depth -= 1
         return result
 
@@ -124,6 +120,11 @@ class Engine:
                 patient = self.pseudonyms.patient(domain, original, self.shift)
             known = self.minted[key] = Minted("patient", domain, original, patient.id, self.pseudonyms.scope)
         return known.pseudonym
+
+    def descriptor(self, element: Element, source: DataSet) -> Element:
+        """Return a free text with what it may keep; emptied if that is nothing."""
+        value = self._cleaned(Act.DESCRIPTOR, element, source) if isinstance(element.value, bytes) else None
+        return Element(element.tag, element.vr, value or b"")
 
     def _act(self, step: Step, element: Element, source: DataSet, place: Place, path: str) -> Element | None:
         """Return what becomes of one standard element; None when it goes. Everything but a plain keep is reported."""
@@ -193,7 +194,7 @@ class Engine:
         value = value_of(element)
         if act is Act.MEANING:
             scheme = source.get(0x00080102)
-            if scheme is not None and latin(scheme.value) in _PUBLISHED_SCHEMES:
+            if scheme is not None and latin(scheme.value) in PUBLISHED_SCHEMES:
                 return value
         if self.descriptors is None:
             return None

@@ -1,6 +1,7 @@
 """What a site's transformations hand to the engine: elements that the profile must not touch, and must not lose."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from appliance.deid.plan import Act, Place, Step
 from appliance.dicom.element import DataSet, Element, is_private
@@ -8,12 +9,20 @@ from appliance.dicom.element import DataSet, Element, is_private
 _LONGEST_UID = 64  # PS3.5 Section 9.1
 
 
+class Origin(Enum):
+    """Where an element that a rule gives comes from."""
+
+    PLACED = "made by a rule"
+    KEPT = "as it was"
+    CLEANED = "as it was, but for what the vocabulary does not know"
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An element that a rule placed, or kept as it was."""
+    """An element that a rule placed, kept or cleaned."""
 
     element: Element
-    kept: bool = False
+    origin: Origin = Origin.PLACED
 
 
 @dataclass(slots=True)
@@ -43,20 +52,24 @@ class ByRules:
         """Have a sequence stay, whatever the profile says."""
         self.opened.setdefault(id(sequence), (sequence, cause))
 
-    def put(self, source: DataSet, result: DataSet, place: Place | None) -> list[Element]:
-        """Put into ``result`` what was given for ``source``, and return it; ``place`` is None without a profile."""
-        entries = self.given.get(id(source), (source, []))[1]
-        for given in entries:
+    def put(
+        self, source: DataSet, result: DataSet, place: Place | None, placed: list[Element], dated: list[Element]
+    ) -> None:
+        """Put into ``result`` what was given for ``source``; ``place`` is None without a profile.
+
+        placed  receives what the second look must not search, dated what it searches for all but moved dates
+        """
+        for given in self.given.get(id(source), (source, []))[1]:
             element, tag = given.element, given.element.tag
             result.put(element)
+            (dated if given.origin is Origin.CLEANED else placed).append(element)
             if is_private(tag):
                 creator = source.get((tag & 0xFFFF0000) | ((tag & 0xFFFF) >> 8))
                 if creator is not None and creator.tag not in result:
                     result.put(creator)
-            if given.kept and place is not None and (is_private(tag) or place.step(tag).act is not Act.KEEP):
+            if given.origin is not Origin.PLACED and place is not None and not _agrees(place, given):
                 self.excepted += 1
                 self.dates_kept = self.dates_kept or element.vr in ("DA", "DT")
-        return [given.element for given in entries]
 
     def opens(self, element: Element) -> bool:
         """Whether a rule keeps this private sequence."""
@@ -80,21 +93,29 @@ class ByRules:
         return self.uid_prefix + str(int(uid.rpartition(".")[2]) % 10 ** (_LONGEST_UID - len(self.uid_prefix)))
 
 
-def untouched(source: DataSet, by_rules: ByRules, placed: list[Element]) -> DataSet:
+def untouched(source: DataSet, by_rules: ByRules, placed: list[Element], dated: list[Element]) -> DataSet:
     """Return a Data Set without a profile: everything stays but what belongs in no forwarded Data Set.
 
-    placed  receives what rules gave
+    placed, dated  see ``ByRules.put``
     """
     result = DataSet({}, source.little_endian, source.charsets)
     for tag, element in source.elements.items():
         if _is_structure(tag):
             continue
         if isinstance(element.value, list):
-            items = [untouched(item, by_rules, placed) for item in element.value]
+            items = [untouched(item, by_rules, placed, dated) for item in element.value]
             element = Element(tag, element.vr, items)
         result.elements[tag] = element
-    placed += by_rules.put(source, result, None)
+    by_rules.put(source, result, None, placed, dated)
     return result
+
+
+def _agrees(place: Place, given: Given) -> bool:
+    """Whether the profile would have done the same."""
+    if is_private(given.element.tag):
+        return False
+    act = place.step(given.element.tag).act
+    return act is Act.KEEP or (act is Act.DESCRIPTOR and given.origin is Origin.CLEANED)
 
 
 def _is_structure(tag: int) -> bool:

@@ -63,6 +63,9 @@ def deidentify(
     objection = pseudonyms.objection(*own)
     if objection is not None and objection.value not in accepted:
         return Held(objection, patient=own) if objection is Reason.NO_IDENTITY_YET else Refused(objection)
+    for rule in rules.hold if Reason.NO_IDENTITY_YET.value not in accepted else ():
+        if rule.scope.covers(labels) and not pseudonyms.is_listed(*own):
+            return Held(Reason.NO_IDENTITY_YET, f"By rule, line {rule.line}: {rule.why}.", patient=own)
     for entry in rules.quarantine:
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
@@ -122,7 +125,7 @@ def _cleaned(
         data = Rewriter(orders, engine, drawn, provenance).rewrite(data)
     if rules.profile:
         return engine.clean(data, rules.place(original.uid(SOP_CLASS)))
-    return untouched(data, engine.by_rules, engine.placed)
+    return untouched(data, engine.by_rules, engine.placed, engine.dated)
 
 
 def patient_of(data: DataSet, domain: str, issuers: tuple[str, ...]) -> tuple[str, str]:

@@ -25,6 +25,7 @@ DEFAULT_OPTIONS = frozenset(
         "CleanStructuredContent",
     }
 )
+EVERYWHERE = ("Keep", "Clean", "Replace")  # transformations that may stand at the top, for every instance
 KEYS = (
     "Profile",
     "Options",
@@ -36,10 +37,11 @@ KEYS = (
     "ScopeToForward",
     "Destinations",
     "Quarantine",
-    "Keep",
-    "Replace",
+    "Hold",
+    *EVERYWHERE,
     "Transformations",
 )
+HOLD_KEYS = (*SCOPE_KEYS, "Why")
 QUARANTINE_KEYS = (*SCOPE_KEYS, "Reason", "Why")
 DESTINATION_KEYS = ("Name", *SCOPE_KEYS)
 REASONS = {reason.value: reason for reason in (Reason.BURNED_IN_RISK, Reason.DOCUMENT, Reason.RULE)}
@@ -52,6 +54,15 @@ class Quarantine:
 
     scope: Scope
     reason: Reason
+    why: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Instances that wait until an id list names their patient."""
+
+    scope: Scope
     why: str
     line: int
 
@@ -77,6 +88,7 @@ class Parts:
     labels: tuple[Label, ...]
     forward: Scope
     routes: tuple[Route, ...]
+    hold: tuple[Hold, ...]
     quarantine: tuple[Quarantine, ...]
     blocks: tuple[Block, ...]
     uid_prefix: str
@@ -104,6 +116,7 @@ def read_parts(root: Node) -> Parts:
         labels=tuple(names.labels.values()),
         forward=names.scope(keys["ScopeToForward"]) if "ScopeToForward" in keys else Scope(frozenset({ALL})),
         routes=_routes(keys.get("Destinations"), names),
+        hold=_hold(keys.get("Hold"), names),
         quarantine=_quarantine(keys.get("Quarantine"), names),
         blocks=(*_everywhere(keys), *(read_block(entry, names) for entry in entries)),
         uid_prefix=read_prefix(entries),
@@ -113,7 +126,7 @@ def read_parts(root: Node) -> Parts:
 
 
 def _everywhere(keys: Mapping[str, Node]) -> Sequence[Block]:
-    return read_everywhere({kind: keys[kind] for kind in ("Keep", "Replace") if kind in keys})
+    return read_everywhere({kind: keys[kind] for kind in EVERYWHERE if kind in keys})
 
 
 def _vocabularies(node: Node | None) -> frozenset[str]:
@@ -180,6 +193,15 @@ def _routes(node: Node | None, names: Names) -> tuple[Route, ...]:
             raise child.wrong(f"the destination '{name}' stands here twice. Keep one.")
         routes[name] = Route(name, names.scope(child, keys), child.line)
     return tuple(routes.values())
+
+
+def _hold(node: Node | None, names: Names) -> tuple[Hold, ...]:
+    entries = []
+    for child in () if node is None else list_of(node, "Hold"):
+        keys = keys_of(child, HOLD_KEYS, needed=("Why",))
+        why = text_of(keys.pop("Why"), "Why")
+        entries.append(Hold(names.scope(child, keys), why, child.line))
+    return tuple(entries)
 
 
 def _quarantine(node: Node | None, names: Names) -> tuple[Quarantine, ...]:

@@ -88,6 +88,10 @@ class Pseudonyms(Protocol):
         """Return why nothing of this patient may leave (now); None if it may."""
         ...
 
+    def is_listed(self, domain: str, patient_id: str) -> bool:
+        """Whether an id list names this patient."""
+        ...
+
     def text(self, purpose: str, original: str) -> str:
         """Return 16 letters and digits that stand for ``original`` under ``purpose``."""
         ...
@@ -129,6 +133,11 @@ class KeyedPseudonyms:
         """See ``Pseudonyms.objection``: a key knows nobody, and objects to nobody."""
         del domain, patient_id
         return None
+
+    def is_listed(self, domain: str, patient_id: str) -> bool:
+        """See ``Pseudonyms.is_listed``: a key has no list."""
+        del domain, patient_id
+        return False
 
     def text(self, purpose: str, original: str) -> str:
         """See ``Pseudonyms.text``."""

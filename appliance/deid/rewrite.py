@@ -8,14 +8,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from appliance.deid.dates import shifted_date
+from appliance.deid.deletion import Deleter
 from appliance.deid.drawn import Drawn
 from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine
-from appliance.deid.given import Given
+from appliance.deid.given import Given, Origin
 from appliance.deid.outcome import Minted
 from appliance.deid.placed import Value, number_bytes, problem
 from appliance.deid.times import moved_moment, moved_time
-from appliance.deid.transforms import Add, Delete, Keep, Orders, RandomText, RandomUid, Replace, Reuse, Shift, ValueRule
+from appliance.deid.transforms import (
+    Add,
+    Clean,
+    Keep,
+    Orders,
+    RandomText,
+    RandomUid,
+    Replace,
+    Reuse,
+    Shift,
+    ValueRule,
+)
 from appliance.deid.uids import CLASS_ROLES, is_well_known
 from appliance.dicom.dictionary import is_known, vr_of
 from appliance.dicom.element import (
@@ -74,7 +86,7 @@ class Rewriter:
         for add in self.orders.adds:
             self._add(add, tree)
         if self.orders.deletes:
-            self._delete(tree, (), "", ())
+            Deleter(self.orders.deletes, self._place, self.engine.report).delete(tree)
         for touched in self._touched:
             tag = touched.given.element.tag
             if touched.holder.elements.get(tag) is touched.given.element:  # else a stronger rule came later
@@ -147,15 +159,18 @@ class Rewriter:
         self._open(pattern, way, cause)
         at = path + tag_text(element.tag)
         new, done = self._changed(rule, element, holder, at)
-        if rule.name in ("ShiftDateTime", "RandomizeText") and not new.value:
+        if not new.value and not isinstance(rule, Keep | Replace):
             done = "empty"
-        self._place(holder, new, at, done, cause, kept=isinstance(rule, Keep))
+        origin = Origin.KEPT if isinstance(rule, Keep) else Origin.CLEANED if isinstance(rule, Clean) else Origin.PLACED
+        self._place(holder, new, at, done, cause, origin)
 
     def _changed(self, rule: ValueRule, element: Element, holder: DataSet, at: str) -> tuple[Element, str]:
         """Return the element after the rule, and what was done in words."""
         match rule:
             case Keep():
                 return element, "keep"
+            case Clean():
+                return self.engine.descriptor(element, holder), "clean"
             case Shift():
                 return self._shifted(rule, element), "shift"
             case RandomText():
@@ -165,9 +180,11 @@ class Rewriter:
             case Replace():
                 return self._written(rule, rule.value, element.tag, element.vr, holder), "replace"
 
-    def _place(self, holder: DataSet, element: Element, at: str, done: str, cause: str, *, kept: bool = False) -> None:
+    def _place(
+        self, holder: DataSet, element: Element, at: str, done: str, cause: str, origin: Origin = Origin.PLACED
+    ) -> None:
         holder.elements[element.tag] = element
-        self._touched.append(Touched(holder, Given(element, kept)))
+        self._touched.append(Touched(holder, Given(element, origin)))
         self.engine.report.lines.append((at, done, cause))
 
     def _open(self, pattern: TagPattern, way: Way, cause: str) -> None:
@@ -294,55 +311,3 @@ class Rewriter:
                 rule, f"{tag_text(tag)}: the value has letters that the instance's character set has not"
             )
         return Element(tag, vr, padded(encoded.value, vr))
-
-    # --- what goes ------------------------------------------------------------------------------------------------
-
-    def _delete(self, holder: DataSet, above: Way, path: str, under: tuple[Delete, ...]) -> None:
-        """Delete what the rules mean; ``under``: rules that delete a sequence around, so everything but exceptions."""
-        creators = []
-        for tag, element in list(holder.elements.items()):
-            if tag == SPECIFIC_CHARACTER_SET:
-                continue  # without it the texts that stay could not be read
-            way = (*above, Level(holder, element))
-            rules = self._deleting(way, under)
-            if is_private_creator(tag):
-                creators += [tag] if rules else []
-                continue
-            if isinstance(element.value, list):
-                self._delete_sequence(element, way, path, rules)
-            elif rules:
-                self._gone(element, holder, path, rules)
-        for tag in creators:
-            block = (tag & 0xFFFF0000) | (tag & 0xFF) << 8
-            if not any(block <= other <= block | 0xFF for other in holder.elements):
-                holder.remove(tag)  # one with elements left stays: without it they would mean nothing
-
-    def _deleting(self, way: Way, under: tuple[Delete, ...]) -> tuple[Delete, ...]:
-        return tuple(
-            rule
-            for rule in self.orders.deletes
-            if (rule in under and not rule.selector.excepts(way)) or rule.selector.chosen(way) is not None
-        )
-
-    def _delete_sequence(self, element: Element, way: Way, path: str, rules: tuple[Delete, ...]) -> None:
-        at = f"{path}{tag_text(element.tag)}"
-        for number, item in enumerate(element.items):
-            self._delete(item, way, f"{at}[{number}].", rules)
-        if not rules:
-            return
-        element.value = [item for item in element.items if item.elements]
-        if not element.value:  # else something inside is excepted
-            self._gone(element, way[-1].holder, path, rules)
-
-    def _gone(self, element: Element, holder: DataSet, path: str, rules: tuple[Delete, ...]) -> None:
-        remove = [rule for rule in rules if not rule.empty]
-        rule = (remove or list(rules))[-1]
-        cause = f"{rule.name}, line {rule.line}"
-        at = path + tag_text(element.tag)
-        if remove:
-            holder.remove(element.tag)
-            self.engine.report.lines.append((at, "removed", cause))
-        elif isinstance(element.value, list):
-            self._place(holder, Element(element.tag, element.vr, []), at, "empty", cause)
-        else:
-            self._place(holder, Element(element.tag, element.vr, b""), at, "empty", cause)

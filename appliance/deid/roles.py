@@ -14,6 +14,10 @@ CONTENT = frozenset({0x0040A730, 0x00400555, 0x00400610})  # C in the column Cle
 # Dates of published documents. Shifted, they would tell the patient's offset to whoever knows the publication.
 PUBLISHED_DATES = frozenset({0x00080106, 0x00080107, 0x0040DB06, 0x0040DB07})
 
+# Schemes whose code meanings are published; a local scheme's can be anything. Source: PS3.16 Table 8-1.
+PUBLISHED_SCHEMES = frozenset(
+    {"DCM", "SCT", "SRT", "SNM3", "99SDM", "LN", "UCUM", "FMA", "RADLEX", "MSH", "UMLS", "NCIt", "BI", "ITIS_TSN"}
+)
 # Unlisted free text that is a term, a number or a place in a table, never a sentence about somebody.
 TERMS = frozenset(
     {

@@ -9,7 +9,7 @@ from typing import Any
 
 from appliance.deid.clues import vocabulary
 from appliance.deid.descriptors import load_vocabulary
-from appliance.deid.language import DEFAULT_OPTIONS, Quarantine, Route, read_parts
+from appliance.deid.language import DEFAULT_OPTIONS, Hold, Quarantine, Route, read_parts
 from appliance.deid.plan import Place
 from appliance.deid.pseudonyms import DayRange
 from appliance.deid.scopes import ALL, Label, Scope, readable
@@ -31,6 +31,7 @@ class Ruleset:
     options      names of Annex E options in force, each one carried out
     shift        between which days a patient's offset is drawn
     sop_classes  private or unknown SOP Classes that are let pass
+    hold         which instances wait until an id list names their patient
     routes       which instances a destination gets; one that is not named gets all
     blocks       transformations, each with its scope
     uid_prefix   what new UIDs begin with; "" for 2.25
@@ -47,6 +48,7 @@ class Ruleset:
     labels: tuple[Label, ...]
     forward: Scope
     routes: tuple[Route, ...]
+    hold: tuple[Hold, ...]
     quarantine: tuple[Quarantine, ...]
     blocks: tuple[Block, ...]
     uid_prefix: str
@@ -123,6 +125,7 @@ def _read(file: Path, name: Path) -> Ruleset:
         labels=parts.labels,
         forward=parts.forward,
         routes=parts.routes,
+        hold=parts.hold,
         quarantine=parts.quarantine,
         blocks=parts.blocks,
         uid_prefix=parts.uid_prefix,

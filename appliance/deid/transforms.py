@@ -1,7 +1,8 @@
 """What the blocks of ``Transformations`` ask for: ``blocks`` reads it, ``rewrite`` carries it out.
 
 The order of the types is fixed, whatever the order in the file, and a later one wins over an earlier one:
-Keep, ShiftDateTime, RandomizeText, RandomizeUID, Replace, AddTags, RemoveBurnedInAnnotations, DeleteTags, Transcode.
+Keep, Clean, ShiftDateTime, RandomizeText, RandomizeUID, Replace, AddTags, RemoveBurnedInAnnotations, DeleteTags,
+Transcode.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from appliance.dicom.element import Tag
 from appliance.dicom.tagpath import Level, PartPattern, TagPath, TagPattern
 
 MOVED = ("DA", "TM", "DT")
+CLEANED = ("LO", "LT", "SH", "ST", "UC", "UT")
 
 
 class Reuse(StrEnum):
@@ -57,6 +59,15 @@ class Keep:
     selector: Selector
     line: int
     name: str = "Keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Free texts that keep what the vocabulary knows, whatever the profile says."""
+
+    selector: Selector
+    line: int
+    name: str = "Clean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,7 @@ class Transcode:
     name: str = "Transcode"
 
 
-ValueRule = Keep | Shift | RandomText | RandomUid | Replace
+ValueRule = Keep | Clean | Shift | RandomText | RandomUid | Replace
 Candidates = tuple[ValueRule, ...]
 _MOST_REMEMBERED = 20_000  # kinds of elements; a file can invent as many as it likes
 
@@ -188,7 +199,7 @@ def merged(blocks: Sequence[Block]) -> Orders | None:
         return None
     values = tuple(
         rule
-        for kind in (Keep, Shift, RandomText, RandomUid, Replace)
+        for kind in (Keep, Clean, Shift, RandomText, RandomUid, Replace)
         for block in blocks
         for rule in block.values
         if isinstance(rule, kind)
@@ -206,6 +217,8 @@ def _may_mean(rule: ValueRule, tag: Tag, vr: str) -> bool:
     if isinstance(rule, Shift) and vr not in MOVED:
         return False
     if isinstance(rule, RandomUid) and vr != "UI":
+        return False
+    if isinstance(rule, Clean) and vr not in CLEANED:
         return False
     return any(_may_be(pattern.parts[-1], tag, vr) for pattern in rule.selector.patterns)
 

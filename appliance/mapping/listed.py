@@ -119,6 +119,10 @@ class ListedPseudonyms:
             return None
         return Reason.NO_IDENTITY_YET if self.missing == "hold" else Reason.UNLISTED_PATIENT
 
+    def is_listed(self, domain: str, patient_id: str) -> bool:
+        """See ``Pseudonyms.is_listed``."""
+        return self.book.known(self.scope, domain, patient_id).listed
+
     def text(self, purpose: str, original: str) -> str:
         """See ``Pseudonyms.text``: always the key's."""
         return self.keyed.text(purpose, original)
