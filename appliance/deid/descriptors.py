@@ -132,10 +132,11 @@ class Descriptors:
     def _phrases(self, text: str) -> list[range]:
         """Return where a phrase that identifies (an institution's name) stands, whatever is between its words."""
         found = []
-        words = [(folded(match[0]), match) for match in _WORD.finditer(text)] if self.own.phrases else []
-        for phrase in self.own.phrases:
-            wanted = _WORD.findall(phrase)
-            for start in range(len(words) - len(wanted) + 1 if wanted else 0):
+        plain = folded(text)
+        likely = [wanted for phrase in self.own.phrases if (wanted := _WORD.findall(phrase)) and wanted[0] in plain]
+        words = [(folded(match[0]), match) for match in _WORD.finditer(text)] if likely else []
+        for wanted in likely:
+            for start in range(len(words) - len(wanted) + 1):
                 if [word for word, _ in words[start : start + len(wanted)]] == wanted:
                     found.append(range(words[start][1].start(), words[start + len(wanted) - 1][1].end()))
         return found

@@ -24,6 +24,7 @@ from tests.make.corpus_studies import at
 
 CODECS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1", "iso8859-2", "iso8859-5", "iso8859-7", "gb18030", "shift_jis",
           "euc_jp", "euc_kr")  # fmt: skip
+_IDENTIFIES = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
@@ -95,17 +96,18 @@ def _references(told: Score, delivered: list[tuple[Specimen, bytes, Dataset]]) -
     new_of: dict[str, str] = {}
     old_of: dict[str, str] = {}
     for specimen, _, data in delivered:
-        for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"):
+        for keyword in _IDENTIFIES:
             old, new = originals[specimen.name].get(keyword), data.get(keyword)
             if old and new:
                 new_of.setdefault(old, new)
                 old_of.setdefault(new, old)
+    there = {one.get(keyword) for one in originals.values() for keyword in _IDENTIFIES}
     for specimen, _, data in delivered:
         for path, uid in specimen.references:
-            if uid not in new_of:
+            if uid not in there:
                 continue  # its target was withheld
             told.references += 1
-            if at(data, path) != new_of[uid] or old_of[new_of[uid]] != uid:
+            if uid not in new_of or at(data, path) != new_of[uid] or old_of[new_of[uid]] != uid:
                 told.broken.append((specimen.name, path))
 
 

@@ -9,6 +9,7 @@ from pydicom.sequence import Sequence
 from appliance.deid.clues import Clues
 from appliance.deid.descriptors import Descriptors, load_vocabulary
 from appliance.deid.ruleset import load_rules
+from appliance.errors import ConfigError
 from tests.make import make
 from tests.make.deidentified import passed, written
 
@@ -149,3 +150,11 @@ def test_several_values_are_cleaned_one_by_one(rules):
     result = passed(make.ct(AdmittingDiagnosesDescription=["lung tumor", "Berta", "stroke"]), rules)
 
     assert list(result.AdmittingDiagnosesDescription) == ["lung tumor", "", "stroke"]
+
+
+@pytest.mark.parametrize("words", ["{ours: [two words]}", "{ours: word}", "[word]", "{ours: [7]}"])
+def test_a_vocabulary_that_is_no_list_of_words_is_an_error_with_its_line(words, tmp_path):
+    (tmp_path / "r.yaml").write_text(f"Profile: Basic\nVocabularies: {words}\n")
+
+    with pytest.raises(ConfigError, match="line 2"):
+        load_rules(tmp_path / "r.yaml")

@@ -134,3 +134,27 @@ def test_words_of_dicom_itself_are_no_clue_alone():
 
 def test_comparing_folds_case_accents_and_widths():
     assert folded("ÉÀÇ Straße \uff21\uff22") == "eac strasse ab"
+
+
+def test_large_values_are_looked_into_for_packed_ones_and_clean_ones_pass():
+    packed, clean = bytes(5000) + gzip.compress(b"for Zwirnlein", mtime=0), bytes(9000)
+    element = Element(0x00281201, "OW", Bulk(0, 5000))
+
+    assert LOOK.first_hit(DataSet({0x00281201: element}), set(), lambda bulk: [packed]) == "(0028,1201)"
+    assert LOOK.first_hit(DataSet({0x00281201: element}), set(), lambda bulk: [clean, clean]) is None
+
+
+def test_moved_dates_in_a_cleaned_text_are_no_hit_but_the_birth_date_and_names_are():
+    def first(value):
+        element = Element(0x00104000, "LT", value)
+        return LOOK.first_hit(DataSet({0x00104000: element}), set(), lambda bulk: [], dated={id(element)})
+
+    assert first(b"seen 29.02.2024") is None
+    assert first(b"born 17.03.1950") == "(0010,4000)"
+    assert first(b"for Kim 29.02.2024") == "(0010,4000)"
+
+
+def test_nothing_is_found_when_nothing_is_known():
+    look = SecondLook(Clues(), frozenset())
+
+    assert hit("LO", b"Zwirnlein 17.03.1950, 4711", look) is None
