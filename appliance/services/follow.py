@@ -11,6 +11,7 @@ from appliance.spool.outbox import Outbox
 
 PAGE = 1000  # settled instances followed in one commit
 EVERY_S = 1.0
+MOST_PAGES = 20
 
 
 class Follower:
@@ -30,6 +31,18 @@ class Follower:
         """Follow at most PAGE instances each way, every EVERY_S seconds or at once while more are waiting."""
         if now < self._next:
             return False
+        if self._page():
+            return True
+        self._next = now + EVERY_S
+        return False
+
+    def catch_up(self) -> None:
+        """Follow what the outside has settled by now, up to MOST_PAGES; the rest follows by steps."""
+        for _ in range(MOST_PAGES):
+            if not self._page():
+                break
+
+    def _page(self) -> bool:
         generation = self._outbox.generation
         if self._generation not in ("", generation):
             self._on_new_outbox()
@@ -39,10 +52,7 @@ class Follower:
         if settled:
             self._spool.follow(settled, generation)
         withdrawn = self._withdraw()
-        if not settled and not withdrawn:
-            self._next = now + EVERY_S
-            return False
-        return True
+        return bool(settled) or withdrawn
 
     def _withdraw(self) -> bool:
         """Let the outside drop the rejected files of what an operator discarded."""

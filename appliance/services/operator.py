@@ -28,16 +28,29 @@ PAGE = 500  # instances of one reason that are looked up at a time
 
 
 class Operator:
-    """Carries out the requests that are addressed to the de-identify service."""
+    """Carries out the requests that are addressed to the de-identify service.
 
-    def __init__(self, spool: Spool, requests: Requests, *, rebuild: Callable[[], None] = lambda: None) -> None:
+    follow  called before anything is decided: a person saw what the outside says, and the inside may be behind
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        requests: Requests,
+        *,
+        rebuild: Callable[[], None] = lambda: None,
+        follow: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spool = spool
+        self._follow = follow
         self._requests = requests
         self._rebuild = rebuild
 
     def step(self) -> bool:
         """Carry out what has been asked; return whether there was anything."""
         taken = self._requests.take(OWNER)
+        if taken:
+            self._follow()
         for request in taken:
             try:
                 answer = self._carry_out(request)
