@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.options import answer, json_option, load, say
+from appliance.cli.options import Commands, answer, config_option, json_option, load, say
 from appliance.config import Config
 from appliance.deid.ruleset import load_rules
 from appliance.errors import ConfigError
 
 
-@click.group("config")
+@click.group("config", cls=Commands)
 def command() -> None:
     """Check a configuration, or print an example."""
 
@@ -23,19 +23,28 @@ def example() -> None:
 
 
 @command.command("check")
-@click.option("-c", "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE")
+@config_option
 @json_option
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(config_file: Path | None, as_json: bool, file: Path | None) -> int:
-    """Check a configuration and the rules it names; exit 0 if they can be used, 1 with file, line and remedy if not."""
+    """Check a configuration and the rules it names, and change nothing.
+
+    Exit status: 0 they can be used, 1 they cannot; then file, line and remedy are told.
+    """
     try:
         settings = load(file or config_file)
-        rules = {str(path or "packaged"): load_rules(path).digest for path in _rules_files(settings)}
+        rules = {str(path or "packaged"): _rules(path, settings) for path in _rules_files(settings)}
     except ConfigError as error:
         if not as_json:
             raise
         answer(
-            {"ok": False, "file": str(error.file or ""), "line": error.line, "problem": error.problem},
+            {
+                "ok": False,
+                "error": str(error),
+                "file": str(error.file or ""),
+                "line": error.line,
+                "problem": error.problem,
+            },
         )
         return 1
     if as_json:
@@ -43,6 +52,13 @@ def check(config_file: Path | None, as_json: bool, file: Path | None) -> int:
     else:
         say(f"{settings.file} can be used: {_summary(settings)}")
     return 0
+
+
+def _rules(path: Path | None, settings: Config) -> str:
+    """Return the digest of rules that can be used."""
+    rules = load_rules(path)
+    rules.demand_destinations(tuple(destination.name for destination in settings.destinations))
+    return rules.digest
 
 
 def _rules_files(settings: Config) -> set[Path | None]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from appliance import config
 from appliance.cli.offline import DELIVERED, UNREADABLE, WITHHELD, Fate, Offline, files_in
 from appliance.cli.options import config_option, say
-from appliance.deid.ruleset import load_rules
+from appliance.deid.ruleset import read_rules
 from appliance.errors import CannotStart
 from appliance.mapping.keys import KEY_BYTES, load_key
 from appliance.mapping.store import MappingStore
@@ -89,11 +89,12 @@ def _files(sources: Sequence[Path], target: Path) -> list[Path]:
 def _recipe(settings: config.Config | None, rules: Path | None, key_file: Path | None) -> Recipe:
     if rules is None and settings is not None:
         rules = settings.rules
-    load_rules(rules)  # rules that are not valid end it here, with file and line, and not in a worker
+    file = read_rules(rules)
+    file.ruleset()  # rules that are not valid end it here, with file and line, and not in a worker
     return Recipe(
         site=SITE if settings is None else settings.site,
         key=_key(settings, key_file),
-        rules={ONLY_PROJECT: rules},
+        rules={ONLY_PROJECT: file},
         own_pseudonyms=frozenset(),
         issuers=() if settings is None else settings.identity.issuers,
         max_header=(config.Deidentify() if settings is None else settings.deidentify).max_header_mb * MiB,
@@ -143,7 +144,7 @@ def _write_report(file: Path, recipe: Recipe, fates: Sequence[Fate], total: int)
     """Write the report. It holds the names of the source files, so only its owner may read it."""
     content: dict[str, Any] = {
         "site": recipe.site,
-        "rules_digest": load_rules(recipe.rules[ONLY_PROJECT]).digest,
+        "rules_digest": recipe.rules[ONLY_PROJECT].ruleset().digest,
         "total": total,
         "files": [_row(fate) for fate in sorted(fates, key=lambda fate: fate.source)],
     }

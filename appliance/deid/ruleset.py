@@ -19,7 +19,7 @@ from appliance.dicom.element import DataSet
 from appliance.errors import ConfigError
 from appliance.yamlfile import Node, parse, suggestion
 
-__all__ = ["ALL", "DEFAULT_OPTIONS", "Ruleset", "load_rules"]
+__all__ = ["ALL", "DEFAULT_OPTIONS", "RulesFile", "Ruleset", "load_rules", "read_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,42 +97,59 @@ class Ruleset:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class RulesFile:
+    """A rules file as it was read: what is in force stays so, whatever becomes of the file."""
+
+    name: Path
+    text: str
+
+    def ruleset(self) -> Ruleset:
+        """Return the rules; raises ConfigError with file and line."""
+        root = parse(self.text, self.name)
+        parts = read_parts(root)
+        return Ruleset(
+            file=self.name,
+            digest=sha256(json.dumps(_meaning(root), sort_keys=True).encode("utf-8")).hexdigest(),
+            profile=parts.profile,
+            options=parts.options,
+            shift=parts.shift,
+            sop_classes=parts.sop_classes,
+            labels=parts.labels,
+            forward=parts.forward,
+            routes=parts.routes,
+            hold=parts.hold,
+            quarantine=parts.quarantine,
+            blocks=parts.blocks,
+            uid_prefix=parts.uid_prefix,
+            standard=load_standard(),
+            common_words=vocabulary(),
+            vocabulary=load_vocabulary() | parts.vocabulary,
+        )
+
+
 def load_rules(path: Path | None) -> Ruleset:
     """Return the rules in ``path``, or the packaged ``rules/default.yaml``; raises ConfigError with file and line."""
+    return read_rules(path).ruleset()
+
+
+def read_rules(path: Path | None) -> RulesFile:
+    """Return the file ``path``, or the packaged ``rules/default.yaml``, as it is now; raises ConfigError."""
     if path is not None:
-        return _read(path, path)
+        return RulesFile(path, _text_of(path, path))
     # In a checkout this is a link to rules/default.yaml; a wheel holds the file itself.
     with as_file(files("appliance.deid").joinpath("data", "default.yaml")) as packaged:
-        return _read(packaged, Path("rules/default.yaml"))
+        name = Path("rules/default.yaml")
+        return RulesFile(name, _text_of(packaged, name))
 
 
-def _read(file: Path, name: Path) -> Ruleset:
+def _text_of(file: Path, name: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the rules cannot be read: {error.strerror}.", file=name) from None
     except UnicodeDecodeError:
         raise ConfigError("the rules are not UTF-8 text. Save the file as UTF-8.", file=name) from None
-    root = parse(text, name)
-    parts = read_parts(root)
-    return Ruleset(
-        file=name,
-        digest=sha256(json.dumps(_meaning(root), sort_keys=True).encode("utf-8")).hexdigest(),
-        profile=parts.profile,
-        options=parts.options,
-        shift=parts.shift,
-        sop_classes=parts.sop_classes,
-        labels=parts.labels,
-        forward=parts.forward,
-        routes=parts.routes,
-        hold=parts.hold,
-        quarantine=parts.quarantine,
-        blocks=parts.blocks,
-        uid_prefix=parts.uid_prefix,
-        standard=load_standard(),
-        common_words=vocabulary(),
-        vocabulary=load_vocabulary() | parts.vocabulary,
-    )
 
 
 def _meaning(node: Node) -> Any:

@@ -10,13 +10,14 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from appliance.config import Config, MiB
 from appliance.deid.outcome import Minted
 from appliance.deid.pseudonyms import out_name
+from appliance.deid.ruleset import RulesFile
 from appliance.lifecycle import State
 from appliance.mapping.keys import load_key
 from appliance.mapping.store import MappingStore
@@ -28,7 +29,8 @@ from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
 from appliance.services.remember import Remember
 from appliance.services.resume import Resume
-from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip, equip_process, work
+from appliance.services.rules_in_force import RulesInForce
+from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip_process, work
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
@@ -74,8 +76,8 @@ class Deidentify:
         """Check key and rules, start the workers, open both sides. Raises CannotStart, or ConfigError for the rules."""
         config = self._config
         self._key = load_key(config.mapping, make=self._make_key)
-        recipe = recipe_of(config, self._key)
-        equip(recipe)  # rules that are not valid end the start here, with file and line, and not in a worker
+        self._rules = RulesInForce(config)  # rules that are not valid end the start here, and not in a worker
+        recipe = recipe_of(config, self._key, self._rules.files)
         self._mapping = MappingStore(config.mapping_store, self._key)
         self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
         self._outbox = Outbox(config.state / "outside")
@@ -101,6 +103,7 @@ class Deidentify:
         if not self._repair.is_sound:
             return False  # the journal is being looked at after an unclean stop: nothing is decided by it yet
         self._remember.step(self._clock())
+        self._follow_rules()
         asked = self._operator.step()
         self._came.extend(self._pool.take(TAKE_S if self._in_hand else 0))
         committed = self._commit()
@@ -118,10 +121,18 @@ class Deidentify:
         self._outbox.close()
         self._spool.close()
 
+    def _follow_rules(self) -> None:
+        """Have the workers begin anew when the rules were changed, once what they have in hand is done."""
+        if self._rules.is_newer(self._clock()) and not self._pool.in_hand:
+            self._rules.take_newer()
+            self._pool.renew(partial(equip_process, recipe_of(self._config, self._key, self._rules.files)))
+
     # --- handing out ----------------------------------------------------------------------------------------------
 
     def _hand_out(self) -> int:
         now = self._clock()
+        if self._rules.is_newer(now):
+            return 0  # first what is in hand comes back, under the rules that it was begun with
         given = 0
         while self._postponed and self._postponed[0][0] <= now and self._pool.room > 0:
             self._give(self._postponed.popleft()[1])
@@ -155,6 +166,7 @@ class Deidentify:
                 announced=(instance.sop_class, instance.sop_instance),
                 accepted=instance.accepted,
                 domain=self._config.domain_of(provenance.source, provenance.clinic),
+                destinations=destinations_of(self._config, provenance.project) or (),
             )
         )
 
@@ -265,7 +277,7 @@ class Deidentify:
             source=provenance.source,
             project=provenance.project,
             rules_digest=made.rules_digest,
-            destinations=destinations_of(self._config, provenance.project) or (),
+            destinations=made.destinations,
             gated=self._config.is_manual(provenance.project, provenance.source),
             supersedes=instance.out,
         )
@@ -309,14 +321,13 @@ class Deidentify:
         log.info("withheld", extra={"spool_id": instance.id, "reason": reason.value})
 
 
-def recipe_of(config: Config, key: bytes) -> Recipe:
-    """Return what the workers of this configuration need."""
+def recipe_of(config: Config, key: bytes, rules: Mapping[str, RulesFile]) -> Recipe:
+    """Return what the workers of this configuration need; ``rules`` by project."""
     projects = config.projects
     return Recipe(
         site=config.site,
         key=key,
-        rules={ONLY_PROJECT: config.rules}
-        | {name: project.rules or config.rules for name, project in projects.items()},
+        rules=rules,
         own_pseudonyms=frozenset(name for name, project in projects.items() if project.own_pseudonyms),
         issuers=config.identity.issuers,
         max_header=config.deidentify.max_header_mb * MiB,

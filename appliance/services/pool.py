@@ -82,6 +82,12 @@ class Pool(Generic[J, R]):
         """Start the processes."""
         self._workers = [self._new() for _ in range(self._size)]
 
+    def renew(self, make: Callable[[], Any]) -> None:
+        """Begin anew with other equipment. Only when nothing is in hand."""
+        self.stop()
+        self._make = make
+        self.start()
+
     @property
     def room(self) -> int:
         """How many more jobs can be given without waiting."""

@@ -17,7 +17,7 @@ from appliance.config import Missing
 from appliance.deid.instance import deidentify
 from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
 from appliance.deid.pseudonyms import KeyedPseudonyms, Pseudonyms, project_key
-from appliance.deid.ruleset import Ruleset, load_rules
+from appliance.deid.ruleset import Ruleset, RulesFile
 from appliance.dicom import part10
 from appliance.errors import Malformed, NotDicom
 from appliance.mapping.listed import Book, ListedPseudonyms
@@ -37,6 +37,7 @@ class Job:
     announced  SOP Class and SOP Instance UID that the sender gave with C-STORE; "" where nobody announced
     accepted   codes of reasons that an operator accepted for these bytes
     domain     identity domain of the Patient ID
+    destinations  names; the rules say which of them the result goes to
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job:
     announced: tuple[str, str]
     accepted: frozenset[str]
     domain: str
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Made:
     minted: tuple[Minted, ...]
     report: object
     patient: str = ""  # pseudonym
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Recipe:
 
     site: str
     key: bytes
-    rules: Mapping[str, Path | None]  # project -> rules file, None for the packaged default
+    rules: Mapping[str, RulesFile]  # by project, as they were read: a worker that follows another has the same
     own_pseudonyms: frozenset[str]  # projects that cannot be linked with others
     issuers: tuple[str, ...]
     max_header: int  # bytes
@@ -125,7 +128,7 @@ def equip(recipe: Recipe) -> Equipment:
     """Load what the recipe names; raises ConfigError for rules that are not valid."""
     book = None if recipe.mapping is None else Book(recipe.mapping, recipe.key)
     return Equipment(
-        rules={project: load_rules(path) for project, path in recipe.rules.items()},
+        rules={project: file.ruleset() for project, file in recipe.rules.items()},
         pseudonyms={project: _pseudonyms(recipe, project, book) for project in recipe.rules},
         max_header=recipe.max_header,
     )
@@ -183,7 +186,10 @@ def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:
     )
     match outcome:
         case Deidentified():
-            return _write(outcome, original, job, digest, rules.digest)
+            destinations = rules.destinations_for(outcome.labels, job.destinations)
+            if job.destinations and not destinations:
+                return Withheld(Reason.EXCLUDED_BY_RULE, "Destinations", digest)
+            return replace(_write(outcome, original, job, digest, rules.digest), destinations=destinations)
         case Excluded(rule):
             return Withheld(Reason.EXCLUDED_BY_RULE, rule, digest)
         case Refused(reason, detail):

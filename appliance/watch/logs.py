@@ -28,6 +28,7 @@ PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _AE_TITLE = re.compile(r"[A-Za-z0-9_. -]{0,16}")
+_PATH = re.compile(r"[A-Za-z0-9_./-]{1,200}")
 _WORDS = re.compile(r"[ -~]{0,200}")
 
 
@@ -69,6 +70,10 @@ def _is_words(value: object) -> bool:
     return isinstance(value, str) and _WORDS.fullmatch(value) is not None
 
 
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and _PATH.fullmatch(value) is not None
+
+
 def _is_errno(value: object) -> bool:
     return _is_number(value) or _is_code(value)
 
@@ -94,6 +99,10 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "detail": _is_words,
     "code": _is_code,
     "place": _is_code,
+    "file": _is_path,  # a file of the configuration, never one that came in
+    "line": _is_number,
+    "project": _is_code,
+    "rules_digest": _is_code,
     "peer": _is_address,
     "calling_ae": _is_ae_title,
     "called_ae": _is_ae_title,

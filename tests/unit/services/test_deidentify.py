@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from appliance.errors import ConfigError
 from appliance.lifecycle import State
 from appliance.mapping.store import MappingStore
 from appliance.model import Provenance
@@ -16,6 +17,7 @@ from appliance.services.worker import Postponed
 from appliance.spool.database import DatabaseDamaged
 from appliance.spool.files import SpoolFull
 from appliance.spool.inside import Spool
+from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from tests.make import make
 from tests.make.arrive import arrive
@@ -282,3 +284,94 @@ def _spoil(path):
             with each.open("r+b") as file:
                 file.seek(4096)
                 file.write(os.urandom(each.stat().st_size - 4096))
+
+
+# --- rules that change ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ruled(tmp_path, monkeypatch):
+    """A site with rules of its own, looked at again at every step."""
+    monkeypatch.setattr("appliance.services.rules_in_force.LOOK_S", 0.0)
+    (tmp_path / "rules.yaml").write_text("Profile: Basic\n")
+    return configured(tmp_path, f"deidentify: {{workers: 1}}\nrules: {tmp_path / 'rules.yaml'}\n")
+
+
+def refusals(caplog):
+    return [record for record in caplog.records if record.getMessage().startswith("rules refused")]
+
+
+def test_changed_rules_count_from_the_next_instance_on(ruled, caplog):
+    spool = Spool(ruled.state / "inside", reserve_bytes=0)
+    with running(ruled) as service:
+        first = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4"))
+        work_off(service)
+        ruled.rules.write_text("ScopeToForward: {Labels: []}\n")
+        second = arrive(spool, make.ct(SOPInstanceUID="1.2.3.5"))
+        work_off(service)
+
+    assert spool.trace(first)[0].instance.state is State.PASSED
+    assert reason_of(spool, second) == Reason.EXCLUDED_BY_RULE.value
+    spool.close()
+
+
+def test_rules_that_are_not_valid_are_told_once_and_the_last_good_ones_stay(ruled, caplog):
+    spool = Spool(ruled.state / "inside", reserve_bytes=0)
+    with running(ruled) as service:
+        work_off(service)
+        ruled.rules.write_text("Profile: Basic\nScopeToForwards: {Labels: []}\n")
+        work_off(service)
+        service._pool._workers[0].process.kill()  # its successor must not read the file either
+        service._pool._workers[0].process.join()
+        spool_id = arrive(spool, make.ct())
+        work_off(service)
+
+    assert spool.trace(spool_id)[0].instance.state is State.PASSED
+    (told,) = refusals(caplog)
+    assert told.line == 2 and told.file == str(ruled.rules)
+    spool.close()
+
+
+def test_rules_that_are_mended_count_again_and_the_same_slip_is_told_again(ruled, caplog):
+    with running(ruled) as service:
+        for text in ("Slip: 1\n", "Profile: Basic\n", "Slip: 1\n"):
+            ruled.rules.write_text(text)
+            work_off(service)
+        ruled.rules.unlink()
+        work_off(service)
+
+    assert len(refusals(caplog)) == 3, "two slips, and a file that is gone"
+
+
+def test_a_destination_that_only_the_rules_know_ends_the_start(ruled):
+    ruled.rules.write_text("Destinations: [{Name: reserch, Labels: ALL}]\n")
+
+    with pytest.raises(ConfigError, match="line 1: the destination 'reserch' is not in the configuration"):
+        Deidentify(ruled, Told()).start()
+
+
+def test_an_instance_goes_to_the_destinations_whose_scope_it_is_in(tmp_path):
+    site = configured(
+        tmp_path,
+        f"deidentify: {{workers: 1}}\nrules: {tmp_path / 'rules.yaml'}\n",
+        destinations="[{name: one, folder: ./one}, {name: two, folder: ./two}]",
+    )
+    site.rules.write_text(
+        "Labels:\n- {Name: CT, DICOMQueryFilter: Modality StrEquals CT}\n"
+        "- {Name: MR, DICOMQueryFilter: Modality StrEquals MR}\n"
+        "Destinations:\n- {Name: one, Labels: CT}\n- {Name: two, Labels: ALL, ExceptLabels: MR}\n"
+    )
+    spool = Spool(site.state / "inside", reserve_bytes=0)
+    ids = [arrive(spool, data) for data in (make.ct(), make.mr(), make.sr())]
+    with running(site) as service:
+        work_off(service)
+
+    outs = [spool.trace(spool_id)[0].instance.out for spool_id in ids]
+    assert reason_of(spool, ids[1]) == Reason.EXCLUDED_BY_RULE.value
+    outbox = Outbox(site.state / "outside")
+    assert [sorted(row.destination for row in outbox.deliveries(out)) for out in (outs[0], outs[2])] == [
+        ["one", "two"],
+        ["two"],
+    ]
+    outbox.close()
+    spool.close()

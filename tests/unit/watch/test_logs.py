@@ -143,7 +143,8 @@ def test_a_worker_process_tells_what_it_cannot_understand_without_its_words():
     program = (
         "import logging\n"
         "from appliance.services.worker import Recipe, equip_process\n"
-        "equip_process(Recipe('s', bytes(32), {'main': None}, frozenset(), (), 1))\n"
+        "from appliance.deid.ruleset import read_rules\n"
+        "equip_process(Recipe('s', bytes(32), {'main': read_rules(None)}, frozenset(), (), 1))\n"
         "try:\n"
         f"    int({NAME!r})\n"
         "except ValueError:\n"
