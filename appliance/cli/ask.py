@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from appliance.cli.options import answer, operator, say
+from appliance.cli.options import answer, counted, operator, say
 from appliance.config import Config
 from appliance.errors import RequestRefused
 from appliance.model import is_spool_id
@@ -21,7 +21,7 @@ PENDING = 3  # exit status: asked, and not answered yet
 def ask(settings: Config, owner: str, verb: str, args: dict[str, Any], *, as_json: bool, done: str) -> int:
     """Ask ``owner`` and print what became of it; return the exit status: 0 done, 1 refused, 3 not answered yet.
 
-    done  what happened to how many, in words with one ``{}``
+    done  what happened to how many, in words with one ``{}`` for "3 instances"
     """
     try:
         requests = Requests(settings.state / "requests")
@@ -72,7 +72,7 @@ def _tell(found: dict[str, Any], done: str) -> None:
     if found.get("error"):
         say(f"Refused: {found['error']}")
         return
-    say(done.format(found.get("done", 0)))
+    say(done.format(counted(int(found.get("done", 0)))))
     refused = found.get("refused")
     if isinstance(refused, dict):
         for spool_id, why in refused.items():

@@ -4,6 +4,7 @@ A command's module is imported when it is called: each service process holds onl
 at once.
 """
 
+import json
 import sys
 import traceback
 from collections.abc import Sequence
@@ -75,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except click.ClickException as error:
         error.show(sys.stderr)
-        return FAILED
+        return _failed(error.format_message(), arguments)
     except ApplianceError as error:
         click.echo(f"appliance: {error}", err=True)
-        return FAILED
+        return _failed(str(error), arguments)
     except OSError as error:
         click.echo(f"appliance: {_refused(error)}", err=True)
-        return FAILED
+        return _failed(_refused(error), arguments)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
@@ -97,6 +98,13 @@ def tell_unexpected(kind: type[BaseException], error: BaseException, trace: Trac
         "Keep this line for the developers, and the command that led to it.",
         err=True,
     )
+
+
+def _failed(words: str, arguments: Sequence[str] | None) -> int:
+    """Return the status; who asked for JSON gets it on standard output in this case too, as ``error``."""
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        click.echo(json.dumps({"ok": False, "error": words}, indent=2, ensure_ascii=False))
+    return FAILED
 
 
 def _refused(error: OSError) -> str:

@@ -37,6 +37,15 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs.")
 
 
+class Commands(click.Group):
+    """Commands under one name. Their list gives each one's first sentence whole: click 8 cuts it off with dots."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(each.help or "")) for name, each in found if each is not None])
+
+
 def with_config(function: F) -> F:
     """Give a command ``-c FILE`` and ``--json``."""
     return config_option(json_option(function))
@@ -65,6 +74,10 @@ def operator() -> str:
         return str(os.getuid())
 
 
+def _first_sentence(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
+
+
 def answer(content: Mapping[str, Any]) -> None:
     """Print ``content`` as JSON."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -81,15 +94,20 @@ def plain(text: object) -> str:
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """Print a table; cells are plain text, whatever they hold."""
-    table = Table(title=title or None, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    """Print a table; cells are plain text, whatever they hold. The first column is never folded: it is copied."""
+    table = Table(title=title or None, title_justify="left", show_header=any(headings))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     # Without a terminal there is no width to keep to: ids stay whole, for grep and for copying.
     width = None if sys.stdout.isatty() else WIDE
     Console(markup=False, highlight=False, emoji=False, width=width).print(table)
+
+
+def counted(number: int, what: str = "instance") -> str:
+    """Return how many of what, as a person says it: ``1 instance``, ``2 instances``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def age(seconds: float) -> str:

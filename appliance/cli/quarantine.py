@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from appliance.cli.ask import ask, checked_ids, sure
-from appliance.cli.options import answer, load, say, show_table, with_config
+from appliance.cli.options import Commands, answer, load, say, show_table, with_config
 from appliance.cli.trace import moment
 from appliance.cli.trace import visible as visible_state
 from appliance.errors import RequestRefused
@@ -22,7 +22,7 @@ OWNER = "deidentify"
 CODES = click.Choice([reason.value for reason in Reason])
 
 
-@click.group("quarantine")
+@click.group("quarantine", cls=Commands)
 def command() -> None:
     """List, show, release or discard what waits for a person: quarantined, rejected and held instances."""
 
@@ -112,7 +112,7 @@ def release(
         args["accept"] = accept
     if code is not None and accept is not None:
         sure(f"Accept '{accept}' for every instance that waits for '{code}'?", yes=yes)
-    return ask(settings, OWNER, "release", args, as_json=as_json, done="{} instances are processed again.")
+    return ask(settings, OWNER, "release", args, as_json=as_json, done="Processed again by today's rules: {}.")
 
 
 @command.command("discard")
@@ -127,7 +127,7 @@ def discard(config_file: Path | None, as_json: bool, code: str | None, yes: bool
     if code is not None:
         sure(f"Discard every instance that waits for '{code}'?", yes=yes)
     days = settings.retention.discarded_days
-    done = f"{{}} instances were discarded; their originals stay for {days:g} days."
+    done = f"Discarded: {{}}; their originals stay for {days:g} days."
     return ask(settings, OWNER, "discard", args, as_json=as_json, done=done)
 
 

@@ -1,16 +1,18 @@
 """``appliance queue``: how many instances are where, and how far each destination is."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from appliance.cli.options import age, answer, load, say, show_table, with_config
+from appliance.cli.options import age, answer, counted, load, say, show_table, with_config
 from appliance.config import Config
 from appliance.lifecycle import VISIBLE, State
-from appliance.spool.overview import Overview
-from appliance.watch.published import read
+from appliance.spool.overview import GATED, Overview
+from appliance.watch.health import STALE_S
+from appliance.watch.published import HEARTBEAT, read
 
 WHOSE_TURN = {
     State.RECEIVED: "waits for de-identification",
@@ -43,7 +45,7 @@ def _content(settings: Config, overview: Overview, now: float) -> dict[str, Any]
     tally = overview.tally()
     oldest = overview.oldest_waiting(now)
     rows = overview.destinations()
-    paused = _paused(settings)
+    paused, works = _forward(settings, now)
     names = [*(destination.name for destination in settings.destinations), *rows]
     return {
         "received": tally.received,
@@ -55,19 +57,19 @@ def _content(settings: Config, overview: Overview, now: float) -> dict[str, Any]
             for (state, reason), n in sorted(tally.by_reason.items())
         ],
         "destinations": {name: {**rows.get(name, {}), "paused": name in paused} for name in dict.fromkeys(names)},
+        "forwarding": works,
     }
 
 
-def _paused(settings: Config) -> set[str]:
-    """Return the destinations whose breaker was open when the forward service last said so."""
-    families = read(settings.state / "outside" / "metrics" / "forward.prom")
-    return {
-        sample.labels.get("destination", "")
-        for family in families
-        if family.name == "appliance_breaker_open"
+def _forward(settings: Config, now: float) -> tuple[set[str], bool]:
+    """Return the destinations whose breaker was open when the forward service last spoke, and whether it is at work."""
+    samples = [
+        (family.name, sample)
+        for family in read(settings.state / "outside" / "metrics" / "forward.prom")
         for sample in family.samples
-        if sample.value
-    }
+    ]
+    paused = {s.labels.get("destination", "") for name, s in samples if name == "appliance_breaker_open" and s.value}
+    return paused, any(name == HEARTBEAT and abs(now - s.value) < STALE_S for name, s in samples)
 
 
 def _show(content: dict[str, Any]) -> None:
@@ -84,9 +86,17 @@ def _show(content: dict[str, Any]) -> None:
             (
                 name,
                 ", ".join(f"{n} {state.lower()}" for state, n in found.items() if state != "paused") or "none yet",
-                sends,
+                _sends(found, works=content["forwarding"]),
             )
             for name, found in content["destinations"].items()
-            for sends in ("paused: see appliance doctor" if found["paused"] else "yes",)
         ],
     )
+
+
+def _sends(found: Mapping[str, Any], *, works: bool) -> str:
+    if not works:
+        return "no: the forward service does not run"
+    if found["paused"]:
+        return "paused: see appliance doctor"
+    gated = found.get(GATED, 0)
+    return f"yes; {counted(gated)} for leave: appliance source list" if gated else "yes"

@@ -18,4 +18,4 @@ def command(config_file: Path | None, as_json: bool, ids: tuple[str, ...]) -> in
         raise RequestRefused("Name at least one id; nothing was changed. Ids are shown by: appliance trace UID")
     settings = load(config_file)
     args = {"ids": checked_ids(ids)}
-    return ask(settings, "deidentify", "replay", args, as_json=as_json, done="{} instances are processed again.")
+    return ask(settings, "deidentify", "replay", args, as_json=as_json, done="Processed again by today's rules: {}.")

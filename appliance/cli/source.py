@@ -8,7 +8,7 @@ import click
 
 from appliance.cli.ask import ask
 from appliance.cli.compare import Difference, differences
-from appliance.cli.options import answer, load, say, show_table, with_config
+from appliance.cli.options import Commands, answer, load, say, show_table, with_config
 from appliance.config import Config
 from appliance.errors import ApplianceError, RequestRefused
 from appliance.model import ONLY_PROJECT
@@ -21,7 +21,7 @@ project_option = click.option(
 )
 
 
-@click.group("source")
+@click.group("source", cls=Commands)
 def command() -> None:
     """Open or close a source whose release is manual, after a look at what would leave."""
 
@@ -87,8 +87,9 @@ def show(config_file: Path | None, as_json: bool, project: str, count: int, sour
         say(f"Nothing of '{source}' waits for leave.")
         return
     for spool_id, changes in shown:
-        rows = [(change.path, change.keyword, change.before, change.after) for change in changes]
-        show_table(("element", "", "before (inside the hospital)", "after (what would leave)"), rows, title=spool_id)
+        # Keyword above tag: beside each other they leave 80 columns too little for the values.
+        rows = [(f"{change.keyword}\n{change.path}", change.before, change.after) for change in changes]
+        show_table(("element", "before (inside the hospital)", "after (what would leave)"), rows, title=spool_id)
     say(
         f"If this is right: appliance source open {source}"
         + (f" --project {project}" if project != ONLY_PROJECT else "")
@@ -121,8 +122,10 @@ def close(config_file: Path | None, as_json: bool, project: str, source: str) ->
 
 def _check(settings: Config, source: str, project: str) -> None:
     if source not in settings.sources:
+        clinic = None if settings.inbox is None else settings.inbox.clinics.get(source)
+        meant = "" if clinic is None else f"The clinic folder '{source}' has the source '{clinic.source}'. "
         raise RequestRefused(
-            f"'{source}' is no source of this configuration; nothing was changed. "
+            f"'{source}' is no source of this configuration; nothing was changed. {meant}"
             f"Sources: {', '.join(sorted(settings.sources))}."
         )
     if project != ONLY_PROJECT and project not in settings.projects:

@@ -13,7 +13,7 @@ from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox_view import Delivery
-from appliance.spool.overview import Overview
+from appliance.spool.overview import GATED, Overview
 
 
 @click.command("trace")
@@ -32,8 +32,8 @@ def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
         overview.close()
     if not found:
         raise RequestRefused(
-            "Nothing here has this id or UID; nothing was changed. Ids are shown by: appliance quarantine list, "
-            "by the log, and by the clinic's receipts. Rows are kept for retention.rows_days."
+            "Nothing here has this id or UID; nothing was changed. Ids are shown by: appliance quarantine list, and by "
+            "the log. Rows are kept for retention.rows_days; of a file that a clinic dropped see its receipt."
         )
     content = [_content(trace, deliveries) for trace, deliveries in found]
     if as_json:
@@ -130,3 +130,5 @@ def _show(content: dict[str, Any]) -> None:
             ],
             title="deliveries",
         )
+    if any(each["state"] == GATED for each in content["deliveries"]):
+        say(f"It waits for leave: appliance source show {content['source']}, then: source open {content['source']}")

@@ -60,7 +60,7 @@ def test_a_released_instance_is_processed_again_in_a_new_round(site, service, ru
 
     status, told = run("quarantine", "release", ID)
 
-    assert (status, told) == (0, "1 instances are processed again.\n")
+    assert (status, told) == (0, "Processed again by today's rules: 1 instance.\n")
     instance = service.trace(ID)[0].instance
     assert (instance.state, instance.round) == (State.RECEIVED, 2)
 
@@ -82,7 +82,7 @@ def test_all_that_wait_for_a_reason_are_released_at_once(site, service, run):
 
     status, told = run("quarantine", "release", "--reason", "no-patient-id")
 
-    assert (status, told) == (0, "2 instances are processed again.\n")
+    assert (status, told) == (0, "Processed again by today's rules: 2 instances.\n")
 
 
 def test_discarding_keeps_the_original_for_a_while_and_says_so(site, service, run):
@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_told_for_each_instance_and_ends_with_1(site, ser
     status, told = run("quarantine", "release", ID, OTHER)
 
     assert status == 1
-    assert "1 instances are processed again." in told
+    assert "Processed again by today's rules: 1 instance." in told
     assert f"Not {OTHER}: " in told
 
 
