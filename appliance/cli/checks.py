@@ -19,7 +19,7 @@ from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
 from appliance.services.watch import services_of
 from appliance.spool.files import free_bytes
-from appliance.spool.overview import Overview
+from appliance.spool.overview import Overview, Unreadable
 from appliance.watch.health import STALE_S, problems
 from appliance.watch.scrape import Watched
 
@@ -63,7 +63,17 @@ def examine(settings: Config) -> list[Finding]:
         _destinations,
         _services,
     )
-    return [finding for check in checks for finding in check(settings)]
+    return [finding for check in checks for finding in _looked(check, settings)]
+
+
+def _looked(check: Callable[[Config], Iterator[Finding]], settings: Config) -> Iterator[Finding]:
+    """What ``check`` finds; where the system does not let it look it says so, and the others go on."""
+    try:
+        yield from check(settings)
+    except OSError as error:
+        what = f"{error.filename or 'Something'} could not be looked at: {error.strerror or type(error).__name__}."
+        do = "Nothing was changed. Run this as the user of the service that needs it, or with sudo."
+        yield Finding(check.__name__.strip("_"), Severity.WARNING, what, do)
 
 
 def _configuration(settings: Config) -> Iterator[Finding]:
@@ -82,7 +92,10 @@ def _rules(settings: Config) -> Iterator[Finding]:
 def _key(settings: Config) -> Iterator[Finding]:
     place = key_place(settings.mapping)
     if place is not None and settings.mapping.key_file is not None and not place.exists():
-        do = "On a new site make one: (umask 077; openssl rand -hex 32 > FILE). Else put it back from its backup."
+        do = (
+            "On a new site 'appliance run' makes one, or you do: "
+            f"(umask 077; mkdir -p {place.parent}; openssl rand -hex 32 > {place}). Else put it back from its backup."
+        )
         yield Finding("key", Severity.ERROR, f"The pseudonym key {place} does not exist; services do not start.", do)
         return
     if place is not None and place.exists() and not os.access(place, os.R_OK):
@@ -143,7 +156,7 @@ def _ports(settings: Config) -> Iterator[Finding]:
         if not problem:
             yield _fine("ports", f"{name} {port} is free.")
         elif role in ours:
-            yield _fine("ports", f"{name} {port} is taken, and the {role} service runs.")
+            yield _fine("ports", f"{name} {port} is taken, and the {role} service was at work within {STALE_S:.0f} s.")
         else:
             what = f"{name} {port} on {host} cannot be had: {problem}; the {role} service does not run."
             yield Finding("ports", Severity.ERROR, what, f"See who has it (ss -ltnp), or change {name}.")
@@ -214,8 +227,13 @@ def _web(name: str, destination: Destination) -> Iterator[Finding]:
         what = f"{destination.url} is not encrypted: images and credentials can be read on the way."
         yield Finding(name, Severity.WARNING, what, "Use https.")
     found = probe(destination)
-    if found.fine:
+    if found.fine and found.sure:
         yield _fine(name, f"{destination.url}: {found.words}")
+    elif found.fine:
+        do = (
+            "A server that only stores answers so too; then all is well. What is sent in vain stays here; none is lost."
+        )
+        yield Finding(name, Severity.WARNING, f"{destination.url}: {found.words}", do)
     else:
         do = "What waits for it stays in the spool; none is lost."
         yield Finding(name, Severity.ERROR, f"{destination.url}: {found.words}", do)
@@ -230,6 +248,9 @@ def _services(settings: Config) -> Iterator[Finding]:
     overview = Overview(settings.state)
     try:
         found = problems(_watched(settings), overview, time.time)
+    except Unreadable as error:
+        yield Finding("services", Severity.WARNING, str(error))
+        return
     finally:
         overview.close()
     for problem in found:

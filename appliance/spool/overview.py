@@ -115,6 +115,11 @@ def _settled(trace: Trace, ending: tuple[str, str, str] | None) -> Trace:
 def _told() -> Iterator[None]:
     try:
         yield
+    except PermissionError as error:
+        raise Unreadable(
+            "You may not read the state folder. Nothing was changed, and no image is touched by that. "
+            "Be a member of the group appliance-operators, or use sudo."
+        ) from error
     except (sqlite3.Error, OSError, Unsafe) as error:
         raise Unreadable(
             f"The rows of the state folder cannot be read ({type(error).__name__}). No image is touched by that; a "

@@ -180,7 +180,7 @@ def server():
     [
         (200, "ok", "it answers (200)"),
         (204, "ok", "it answers"),
-        (404, "ok", "it answers (404)"),
+        (404, "warning", "it answers, but finds no search (404)"),
         (401, "error", "it answered 401 to our login. Renew the password or token"),
         (302, "error", "a redirect, which is not followed"),
         (503, "error", "it answered 503"),

@@ -1,15 +1,19 @@
 """What a person meets on the first day: mistakes on purpose, a terminal of 80 columns, a program that reads JSON."""
 
+import errno
 import io
 import json
+import re
+import subprocess
 import time
 
 import click
 import pytest
 from rich.console import Console
 
-from appliance.cli import options
+from appliance.cli import checks, options
 from appliance.cli.main import appliance, main
+from appliance.spool import journal_view
 from appliance.watch.published import Published
 from tests.make.site import ID, configured, quarantined
 
@@ -135,3 +139,40 @@ def json_of(capsys, *arguments):
     capsys.readouterr()
     main([*arguments, "--json"])
     return json.loads(capsys.readouterr().out)
+
+
+def test_doctor_goes_on_where_the_system_does_not_let_it_look(site, monkeypatch, capsys):
+    def closed(_mapping):
+        raise PermissionError(errno.EACCES, "Permission denied", str(site.mapping.key_file))
+
+    monkeypatch.setattr(checks, "key_place", closed)
+
+    found = json_of(capsys, "doctor", "-c", str(site.file))["checks"]
+
+    (key,) = [each for each in found if each["check"] == "key"]
+    assert key["severity"] == "warning"
+    assert str(site.mapping.key_file) in key["what"]
+    assert "destination research" in {each["check"] for each in found}
+
+
+def test_the_command_that_makes_a_key_can_be_copied(site, capsys):
+    site.mapping.key_file.unlink()
+
+    found = json_of(capsys, "doctor", "-c", str(site.file))["checks"]
+    (key,) = [each for each in found if each["check"] == "key"]
+    command = re.search(r"\(umask .*?\)", key["do"])[0]
+    subprocess.run(["sh", "-c", command], check=True)
+
+    assert site.mapping.key_file.stat().st_mode & 0o777 == 0o600
+    assert len(bytes.fromhex(site.mapping.key_file.read_text())) == 32
+
+
+def test_who_may_not_read_the_state_is_told_how_to_get_leave(site, monkeypatch, capsys):
+    def closed(_database):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(journal_view.JournalView, "counts", closed)
+    quarantined(site)
+
+    assert main(["queue", "-c", str(site.file)]) == 1
+    assert "Be a member of the group appliance-operators, or use sudo" in capsys.readouterr().err
