@@ -210,10 +210,10 @@ def _locked(root: Path, role: str) -> tuple[Path, int]:
     while True:
         folder = root / f"{role}-{secrets.token_hex(6)}"
         folder.mkdir(mode=0o770)
-        folder.chmod(FOLDER_MODE)
         lock = _try_lock(folder)
         # A sweeper may have come between mkdir and lock: then the name is gone, or it holds the lock and removes it.
         if lock is not None:
+            os.fchmod(lock, FOLDER_MODE)  # not by name: it may be gone
             if folder.is_dir():
                 return folder, lock
             os.close(lock)

@@ -312,3 +312,25 @@ def test_a_folder_that_a_sweeper_took_is_made_again(tmp_path, monkeypatch):
     with LockedFolder(tmp_path, "receive") as mine:
         assert mine.folder == turns[2]
         assert mine.folder.is_dir()
+
+
+def test_services_that_start_at_the_same_moment_sweep_beside_each_other(tmp_path):
+    root, stop, faults = tmp_path / "receiving", threading.Event(), []
+
+    def start_again_and_again():
+        try:
+            while not stop.is_set():
+                LockedFolder(root, "inbox").close()
+        except OSError as error:
+            faults.append(error)
+
+    starting = [threading.Thread(target=start_again_and_again) for _ in range(3)]
+    for each in starting:
+        each.start()
+    stop.wait(1.5)
+    stop.set()
+    for each in starting:
+        each.join()
+
+    assert faults == []
+    assert list(root.iterdir()) == []
