@@ -58,6 +58,11 @@ class Beneath:
             os.close(descriptor)
             raise
 
+    def state(self, parts: Parts) -> os.stat_result:
+        """Return what the system says of what lies there now, not followed."""
+        with self.folder(parts[:-1]) as folder:
+            return os.stat(_plain(parts[-1]), dir_fd=folder, follow_symlinks=False)
+
     def move(self, parts: Parts, target: Parts) -> Parts:
         """Move a file to ``target``, making folders as needed; return where it is now.
 

@@ -273,10 +273,9 @@ class ClinicInbox:
                 ending = self._take(parts, provenance, opened, item.files)
             except FileNotFoundError:
                 continue  # the clinic took it away again
-            if ending is Ending.CHANGED:
+            failed = ending is Ending.FAILED
+            if ending is Ending.CHANGED or not self._shelves.put_away(parts, seen.files[parts], opened, failed=failed):
                 put_back.append(parts)
-            else:
-                self._shelves.put_away(parts, seen.files[parts], opened, failed=ending is Ending.FAILED)
         return tuple(put_back)
 
     def _take(self, parts: Parts, provenance: Provenance, opened: Tally, present: tuple[Parts, ...]) -> Ending:

@@ -38,6 +38,14 @@ class Mark(NamedTuple):
     names: int
 
 
+def mark_of(state: os.stat_result) -> Mark:
+    """Return the mark of a file. Without its inode: some shares number the same file anew each time."""
+    return Mark(state.st_size, state.st_mtime_ns, state.st_nlink)
+
+
+UNENTERED = Mark(0, 0, 0)  # of a folder that cannot be entered
+
+
 @dataclass(slots=True)
 class Seen:
     """A top-level entry of the clinic's folder, or all its loose files together.
@@ -115,7 +123,7 @@ def _walk(above: int, parts: Parts, seen: Seen) -> None:
         return  # moved away while we looked: the next scan tells
     except OSError:
         # What cannot be entered is accounted for as one thing that cannot be read.
-        seen.files[parts] = Mark(0, 0, 0)
+        seen.files[parts] = UNENTERED
         return
     try:
         seen.folders[parts] = os.fstat(folder).st_mtime_ns
@@ -145,7 +153,7 @@ def _add(seen: Seen, parts: Parts, entry: os.DirEntry[str], *, in_item: bool = T
         state = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return
-    mark = Mark(state.st_size, state.st_mtime_ns, state.st_nlink)
+    mark = mark_of(state)
     if is_litter(entry.name):
         seen.litter.append(parts)
     elif is_unfinished(entry.name):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from appliance.intake.beneath import Beneath, Parts
 from appliance.intake.receipts import folder_of
 from appliance.intake.refusals import NotTaken, Refusal
-from appliance.intake.scan import FAILED, LOOSE, PROCESSED, Mark, Seen
+from appliance.intake.scan import FAILED, LOOSE, PROCESSED, UNENTERED, Mark, Seen, mark_of
 from appliance.intake.tally import LITTER, REFUSED, Fate, Tally
 
 log = logging.getLogger(__name__)
@@ -39,13 +39,18 @@ class Shelves:
         """How many files were dealt with and could not be moved out of the way."""
         return len(self._unmoved)
 
-    def put_away(self, parts: Parts, mark: Mark, tally: Tally, *, failed: bool) -> None:
-        """Move a file that was dealt with; one that cannot be moved is remembered, so that it is not taken again."""
+    def put_away(self, parts: Parts, mark: Mark, tally: Tally, *, failed: bool) -> bool:
+        """Move a file that was dealt with; one that cannot be moved is remembered, so that it is not taken again.
+
+        Return False, and touch nothing, if another lies under its name by now: that one was read by nobody.
+        """
         target = _target(FAILED if failed else PROCESSED, parts, tally)
         try:
+            if mark != UNENTERED and mark_of(self._clinic.state(parts)) != mark:
+                return False
             self._move(parts, target)
         except FileNotFoundError:
-            return
+            return True
         except (OSError, NotTaken) as error:
             if not self._unmoved:
                 log.warning(
@@ -54,6 +59,7 @@ class Shelves:
                     extra={"source": self._source, "item": tally.number, "problem": type(error).__name__},
                 )
             self._unmoved[parts] = (mark, target)
+        return True
 
     def set_unmoved_aside(self, found: dict[str, Seen]) -> None:
         """Leave out of a scan what was dealt with already; try to move it away once more."""

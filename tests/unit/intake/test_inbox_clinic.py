@@ -150,6 +150,23 @@ def test_a_file_that_changes_while_it_is_read_is_put_back_and_taken_whole_later(
     assert "2 taken" in room.receipts()[0]
 
 
+@pytest.mark.parametrize("processed_days", [0, 7])
+def test_a_file_that_takes_the_place_of_the_one_being_read_is_taken_too(tmp_path, processed_days):
+    room = Room(tmp_path, processed_days=processed_days)
+    path = room.drop("study/a")
+    newer = room.drop("a.part", make.file(make.ct(seed=77)))
+
+    def replace():
+        if newer.exists():
+            newer.rename(path)  # as a sender does that writes beside and renames over
+
+    room.door.before_keep = replace
+    room.pass_time(40)
+
+    assert len({entry.sop_instance for entry in room.door.kept}) == 2
+    assert not path.exists()
+
+
 def test_late_files_are_neither_lost_nor_moved_unread(room):
     room.drop("study/a")
     room.door.before_keep = lambda: (room.folder / "study" / "late").exists() or room.drop("study/late", number=2)
