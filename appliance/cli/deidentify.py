@@ -54,7 +54,7 @@ def command(
     Exit status: 0 all delivered or excluded by rule, 2 something was withheld, 1 it cannot run.
     """
     settings = None if config_file is None else config.load(config_file)
-    recipe = _recipe(settings, rules, key_file)
+    recipe = recipe_for(settings, rules, key_file)
     files = _files(sources, target)
     domain = "site" if settings is None else settings.domain_of(UNLISTED, "")
     fates: list[Fate] = []
@@ -86,7 +86,8 @@ def _files(sources: Sequence[Path], target: Path) -> list[Path]:
     return list(files_in(sources, target.resolve()))
 
 
-def _recipe(settings: config.Config | None, rules: Path | None, key_file: Path | None) -> Recipe:
+def recipe_for(settings: config.Config | None, rules: Path | None, key_file: Path | None) -> Recipe:
+    """Return what de-identifies here as the services do; without a configuration or key, as nobody else does."""
     if rules is None and settings is not None:
         rules = settings.rules
     file = read_rules(rules)

@@ -155,10 +155,10 @@ class Offline:
 
 
 def _work(equipment: Equipment, job: Job) -> Result:
-    return work(equipment, job, opened=_open)
+    return work(equipment, job, opened=open_file)
 
 
-def _open(source: Path) -> BinaryIO:
+def open_file(source: Path) -> BinaryIO:
     """Open a regular file; OSError for links and special files. Unlike the spool's, it may have several names."""
     fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -278,7 +278,7 @@ def _satisfies(operator: Operator, value: Decimal | str | None, element: Element
         case Operator.STR_EQUALS:
             wanted = _pattern(str(value))
             return any(wanted.fullmatch(text) is not None for text in _texts(element, holder))
-    numbers = _numbers(element, holder)
+    numbers = numbers_of(element, holder)
     if not isinstance(value, Decimal):
         return False
     if operator is Operator.NB_EQUALS:
@@ -311,11 +311,11 @@ def _texts(element: Element, holder: DataSet) -> list[str]:
     if vr == "AT":
         pairs = struct.iter_unpack(("<" if holder.little_endian else ">") + "HH", _whole(element.value, 4))
         return [f"{group:04X}{number:04X}" for group, number in pairs] or [""]
-    return [f"{number:f}" for number in _numbers(element, holder)] or [""]
+    return [f"{number:f}" for number in numbers_of(element, holder)] or [""]
 
 
-def _numbers(element: Element, holder: DataSet) -> list[Decimal]:
-    """The values that are finite numbers: of a binary VR, or a text that is one."""
+def numbers_of(element: Element, holder: DataSet) -> list[Decimal]:
+    """Return the values that are finite numbers: of a binary VR, or a text that is one."""
     vr = _vr(element)
     if not isinstance(element.value, bytes):
         return []
