@@ -1,5 +1,8 @@
 """Who owns a side's database, and whether the last owner ended cleanly: after an unclean stop it is checked."""
 
+import threading
+from collections.abc import Iterator
+
 from appliance.spool.database import Database, DatabaseDamaged
 from appliance.spool.settings import Settings
 
@@ -32,3 +35,30 @@ class Custody:
         if self._vouched and not self.database.damaged:
             self._settings.put(_RUNNING, "")
             self._vouched = False
+
+
+def look_if_unclean(custody: Custody) -> Iterator[None]:
+    """Look whether the database is sound, if the last stop was no clean one; set it aside if it is not."""
+    if not custody.begin():
+        database = custody.database
+        found: list[str] = []
+        # Beside us: seconds for a million rows, in which the loop must feed its watchdog.
+        failed: list[Exception] = []
+        look = threading.Thread(target=lambda: _look(database, found, failed), name="quick-check", daemon=True)
+        look.start()
+        while look.is_alive():
+            look.join(0.05)
+            yield
+        if failed:
+            raise failed[0]  # it could not be looked at, so nothing is decided by it: looked at again
+        if found:
+            database.set_aside()
+            custody.begin()
+    custody.vouch()
+
+
+def _look(database: Database, found: list[str], failed: list[Exception]) -> None:
+    try:
+        found += database.check()
+    except Exception as error:  # noqa: BLE001 - the end of a thread: told to the one that waits for it
+        failed.append(error)

@@ -18,7 +18,7 @@ the same code. Nothing is decided from a folder's listing alone that a row says 
 """
 
 import heapq
-import threading
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -30,12 +30,14 @@ from appliance.errors import Malformed, NotDicom, Unsafe
 from appliance.lifecycle import State
 from appliance.model import Arrival, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
-from appliance.spool.custody import Custody
+from appliance.spool.custody import Custody, look_if_unclean
 from appliance.spool.files import is_part, is_regular, open_regular, unlink
 from appliance.spool.inside import Spool
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox import Outbox
 from appliance.spool.settled import Remembered
+
+log = logging.getLogger(__name__)
 
 PAGE: Final = 200  # files or rows of one step
 WINDOW: Final = 100_000  # ids kept in memory while looking for the newest without a row
@@ -75,7 +77,7 @@ class Recovery:
 
     def _begin(self) -> Iterator[None]:
         if self._custody is not None and not self.is_sound:
-            yield from _sound(self._custody)
+            yield from look_if_unclean(self._custody)
             self.is_sound = True
         yield from self._steps_of_repair()
 
@@ -134,26 +136,6 @@ def recover_outside(outbox: Outbox) -> Recovery:
         yield from _opened(outbox)
 
     return Recovery(steps, outbox.custody)
-
-
-# --- databases --------------------------------------------------------------------------------------------------------
-
-
-def _sound(custody: Custody) -> Iterator[None]:
-    """Look whether the database is sound, if the last stop was no clean one; set it aside if it is not."""
-    if not custody.begin():
-        database = custody.database
-        found: list[str] = []
-        # Beside us: seconds for a million rows, in which the loop must feed its watchdog.
-        look = threading.Thread(target=lambda: found.extend(database.check()), name="quick-check", daemon=True)
-        look.start()
-        while look.is_alive():
-            look.join(0.05)
-            yield
-        if found:
-            database.set_aside()
-            custody.begin()
-    custody.vouch()
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -239,7 +221,13 @@ def _arrival(spool: Spool, spool_id: str) -> Iterator[Arrival]:
                 meta, origin = FileMeta("", "", ""), Provenance(spool_id.split("-")[1])
     except (FileNotFoundError, Unsafe):
         return
-    received = datetime.strptime(spool_id.split("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    except OSError as error:  # one bad sector must not keep every other file from its row
+        log.warning("received file cannot be read", extra={"spool_id": spool_id, "errno": error.errno})
+        meta, origin, size = FileMeta("", "", ""), Provenance(spool_id.split("-")[1]), 0
+    try:
+        received = datetime.strptime(spool_id.split("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return  # no id of ours, for all its looks: no clock says the 99th of a month
     yield Arrival(spool_id, received, origin, meta.sop_class, meta.sop_instance, meta.transfer_syntax, size)
 
 

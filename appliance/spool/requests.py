@@ -69,7 +69,7 @@ class Requests:
         make_folder(self._answers)
         put_durably(io.BytesIO(json.dumps(answer).encode()), self._answers / f"{_checked(request_id)}.json")
         for folder in self._root.iterdir():
-            if folder != self._answers:
+            if folder != self._answers and folder.is_dir():  # a stray file beside them is nothing to fail for
                 unlink(folder / f"{request_id}.json")
 
     def wait(self, request_id: str, timeout_s: float) -> dict[str, Any] | None:
@@ -111,7 +111,10 @@ def _checked(request_id: str) -> str:
 
 
 def _read_request(path: Path, owner: str) -> Request | None:
-    body = _read_json(path) if _ID.fullmatch(path.stem) and path.suffix == ".json" else None
+    try:
+        body = _read_json(path) if _ID.fullmatch(path.stem) and path.suffix == ".json" else None
+    except PermissionError:
+        body = None  # what its owner may not read was not asked by our commands, and must not stop its service
     verb, args = (body or {}).get("verb"), (body or {}).get("args")
     if isinstance(verb, str) and isinstance(args, dict):
         return Request(path.stem, owner, verb, args)

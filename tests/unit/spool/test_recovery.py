@@ -1,5 +1,6 @@
 """The crash table, line by line: what is cut, what is found, what becomes of it."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -128,6 +129,33 @@ def test_a_file_whose_meta_cannot_be_read_gets_a_row_all_the_same(house):
 
     found = house.instance(came.id)
     assert (found.provenance.source, found.sop_instance, found.received) == ("CT1", "", came.received)
+
+
+def test_a_file_that_the_disk_does_not_give_back_gets_a_row_and_keeps_no_other_from_its_own(house, monkeypatch):
+    bad, good = arrival(1), arrival(2)
+    house.write(bad)
+    house.write(good)
+    read = recovery.open_regular
+
+    def fails(path):
+        if path.stem == bad.id:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(recovery, "open_regular", fails)
+    house.recover()
+
+    assert house.instance(bad.id).state is State.RECEIVED
+    assert house.instance(good.id).provenance.calling_ae == "CT SCANNER 1"
+
+
+def test_a_name_that_is_no_moment_keeps_no_other_file_from_its_row(house):
+    house.write(arrival(1))
+    house.spool.layout.original("20261399T991522123Z-CT1-abcdefg").write_bytes(b"x" * 200)
+
+    house.recover()
+
+    assert states(house) == {"RECEIVED": 1}
 
 
 def test_what_is_no_plain_file_of_ours_gets_no_row(house, tmp_path):
@@ -368,6 +396,28 @@ def test_a_mark_that_cannot_be_read_because_of_damage_is_an_unclean_stop(house, 
     monkeypatch.setattr("appliance.spool.settings.Settings.get", fails(locked))
     with pytest.raises(sqlite3.OperationalError):
         house.spool.custody.begin()
+
+
+def test_a_database_that_could_not_be_looked_at_is_not_called_sound(house, monkeypatch):
+    house.receive(1)
+    recover_inside(house.spool, house.outbox).finish()
+    house.crash()
+    look = house.spool.custody.database.check
+    failures = [sqlite3.OperationalError("disk I/O error")]
+
+    def fails_once(*, full=False):
+        if failures:
+            raise failures.pop()
+        return look(full=full)
+
+    monkeypatch.setattr(house.spool.custody.database, "check", fails_once)
+    repair = recover_inside(house.spool, house.outbox)
+
+    with pytest.raises(sqlite3.OperationalError):
+        repair.finish()
+    assert not repair.is_sound
+    repair.finish()
+    assert repair.is_sound
 
 
 def test_the_loop_goes_on_while_the_database_is_looked_at(house, monkeypatch):

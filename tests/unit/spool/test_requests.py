@@ -126,3 +126,26 @@ def test_half_a_request_of_a_killed_command_is_removed_after_a_day_and_not_befor
     now[0] += 2 * 86_400
     assert len(requests.take("forward")) == 1, "a whole request waits for its service, however long"
     assert not part.exists()
+
+
+def test_a_stray_file_beside_the_folders_stops_nobody(asked, tmp_path):
+    request_id = asked.ask("deidentify", "release", {})
+    (tmp_path / "requests" / "notes.txt").write_text("to do")
+
+    asked.answer(request_id, {"done": 1})
+
+    assert asked.take("deidentify") == []
+
+
+def test_a_request_that_its_owner_may_not_read_stops_no_other(asked, monkeypatch):
+    shut, good = asked.ask("deidentify", "release", {}), asked.ask("deidentify", "discard", {})
+    read = requests.open_regular
+
+    def refused(path):
+        if path.stem == shut:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(requests, "open_regular", refused)
+
+    assert [each.id for each in asked.take("deidentify")] == [good]
