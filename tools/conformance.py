@@ -3,8 +3,8 @@
     python tools/conformance.py CONFORMANCE.md              (--print: to standard output, the file stays as it is)
 
 What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; the words around it are written by hand.
-A test fails when the file and the program differ. To be run by itself: pynetdicom adds UIDs to pydicom's dictionary when
-it is imported (3.0.4), and the workers that read Data Sets do not import it.
+A test fails when the file and the program differ. To be run by itself: pynetdicom 3.0.4 adds UIDs to pydicom's
+dictionary when it is imported, and the workers that read Data Sets do not import it.
 """
 
 import dataclasses

@@ -28,6 +28,7 @@ from rich.table import Table
 from appliance.cli.demo_cloud import FolderCloud, OrthancCloud, free_port, start_cloud
 from appliance.dicom import phantom
 from appliance.errors import ApplianceError, CannotStart
+from appliance.intake.receipts import CLOSED
 from appliance.intake.scu import send
 
 MARK = ".appliance-demo"  # only a folder that holds this file is ever removed
@@ -81,7 +82,7 @@ def demo(folder: Path, *, once: bool, console: Console) -> int:
         _wait_until_delivered(cloud, sum(len(sample.files) for sample in samples), folder, console)
         _show(samples, cloud, console)
         _show_receipt(folder, console)
-        _say_where(folder, cloud, config, ports, console)
+        _say_where(folder, cloud, config, ports, console, stays=not once)
         if not once:
             _stay(process, console)
     except KeyboardInterrupt:
@@ -206,7 +207,7 @@ def _show_receipt(folder: Path, console: Console) -> None:
     receipts = folder / "inbox" / "clinic-a" / "_receipts"
     deadline = time.monotonic() + RECEIPT_S
     text = ""
-    while "delivered" not in text and time.monotonic() < deadline:
+    while CLOSED not in text and time.monotonic() < deadline:
         time.sleep(0.2)
         text = "".join(path.read_text() for path in sorted(receipts.glob("*.txt")))
     console.print("The clinic finds this receipt in its folder:")
@@ -214,18 +215,27 @@ def _show_receipt(folder: Path, console: Console) -> None:
 
 
 def _say_where(
-    folder: Path, cloud: OrthancCloud | FolderCloud, config: Path, ports: dict[str, int], console: Console
+    folder: Path,
+    cloud: OrthancCloud | FolderCloud,
+    config: Path,
+    ports: dict[str, int],
+    console: Console,
+    *,
+    stays: bool,
 ) -> None:
+    """Print where to look; what ends with the demo is not named when it ends now."""
     receipts = folder / "inbox" / "clinic-a" / "_receipts"
     program = "appliance" if shutil.which("appliance") else Path(sys.executable).with_name("appliance")
-    for what, where in (
-        ("What arrived", cloud.look),
-        ("Metrics", f"http://127.0.0.1:{ports['watch']}/metrics"),
-        ("The clinic's receipt", str(receipts)),
-        ("Where everything is", f"{program} queue -c {config}"),
-        ("One instance's way", f"{program} trace -c {config} ID"),
-        ("Send your own", f"storescu 127.0.0.1 {ports['scp']} -aec EDGE FILE.dcm"),
+    for what, where, is_kept in (
+        ("What arrived", cloud.look, isinstance(cloud, FolderCloud)),
+        ("Metrics", f"http://127.0.0.1:{ports['watch']}/metrics", False),
+        ("The clinic's receipt", str(receipts), True),
+        ("Where everything is", f"{program} queue -c {config}", True),
+        ("One instance's way", f"{program} trace -c {config} ID", True),
+        ("Send your own", f"storescu 127.0.0.1 {ports['scp']} -aec EDGE FILE.dcm", False),
     ):
+        if not (stays or is_kept):
+            continue
         console.print(f"{what + ':':24}{where}", soft_wrap=True)
 
 
