@@ -118,11 +118,12 @@ def edge(tmp_path):
     return Edge(tmp_path)
 
 
-def until(condition, seconds=15.0, what="it to happen"):
+def until(condition, seconds=60.0, what="it to happen", every_s=0.02):
+    """Wait until it is so; the bound is for what never comes, not for how fast it comes."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def data_set_of(path):
@@ -567,7 +568,7 @@ def test_ten_thousand_files_brought_in_every_way_are_each_taken_once_and_none_is
         for writer in writers:
             writer.join()
         wanted = {f"{STEM}{index * 100_000 + number:010d}" for index in range(4) for number in range(count)}
-        until(lambda: len(edge.rows()) >= len(wanted), 60, "all rows")
+        until(lambda: len(edge.rows()) >= len(wanted), 300, "all rows", every_s=0.5)
         until(lambda: not edge.waiting(), 30, "an empty folder")
 
     rows = Counter(row[0] for row in edge.rows())
