@@ -77,7 +77,7 @@ def parse_file(file: Path) -> Node:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}.", file=file) from None
+        raise ConfigError(f"cannot be read: {error.strerror}. Check its path, owner and mode.", file=file) from None
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text. Save it as UTF-8.", file=file) from None
     return parse(text, file)

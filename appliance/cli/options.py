@@ -94,12 +94,15 @@ def plain(text: object) -> str:
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """Print a table; cells are plain text, whatever they hold. The first column is never folded: it is copied."""
+    """Print a table; cells are plain text, whatever they hold; a tuple is a cell of several lines.
+
+    The first column is never folded: people copy from it.
+    """
     table = Table(title=title or None, title_justify="left", show_header=any(headings))
     for number, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
+        table.add_row(*("\n".join(map(plain, cell if isinstance(cell, tuple) else (cell,))) for cell in row))
     # Without a terminal there is no width to keep to: ids stay whole, for grep and for copying.
     width = None if sys.stdout.isatty() else WIDE
     Console(markup=False, highlight=False, emoji=False, width=width).print(table)

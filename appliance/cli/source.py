@@ -88,7 +88,7 @@ def show(config_file: Path | None, as_json: bool, project: str, count: int, sour
         return
     for spool_id, changes in shown:
         # Keyword above tag: beside each other they leave 80 columns too little for the values.
-        rows = [(f"{change.keyword}\n{change.path}", change.before, change.after) for change in changes]
+        rows = [((change.keyword, change.path), change.before, change.after) for change in changes]
         show_table(("element", "before (inside the hospital)", "after (what would leave)"), rows, title=spool_id)
     say(
         f"If this is right: appliance source open {source}"

@@ -10,6 +10,7 @@ import click
 from appliance.cli.options import answer, load, plain, say, show_table, with_config
 from appliance.errors import RequestRefused
 from appliance.lifecycle import State
+from appliance.model import ONLY_PROJECT
 from appliance.reasons import Reason
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox_view import Delivery
@@ -117,8 +118,17 @@ def _show(content: dict[str, Any]) -> None:
     show_table(("", ""), [(name, content[name]) for name in told if content[name]])
     if content["history"]:
         show_table(
-            ("at", "round", "event", "state", "reason", "by"),
-            [[move[name] for name in ("at", "round", "event", "state", "reason", "by")] for move in content["history"]],
+            ("at", "round", "event", "state and reason", "by"),
+            [
+                (
+                    move["at"],
+                    move["round"],
+                    move["event"],
+                    tuple(filter(None, (move["state"], move["reason"]))),
+                    move["by"],
+                )
+                for move in content["history"]
+            ],
             title="history",
         )
     if content["deliveries"]:
@@ -131,4 +141,6 @@ def _show(content: dict[str, Any]) -> None:
             title="deliveries",
         )
     if any(each["state"] == GATED for each in content["deliveries"]):
-        say(f"It waits for leave: appliance source show {content['source']}, then: source open {content['source']}")
+        of = content["source"] + (f" --project {content['project']}" if content["project"] != ONLY_PROJECT else "")
+        say(f"It waits for leave. Look: appliance source show {of}")
+        say(f"Let it go: appliance source open {of}")

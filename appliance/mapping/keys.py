@@ -53,7 +53,7 @@ def load_key(
             raise CannotStart(
                 f"The pseudonym key {place} does not exist. Nothing was de-identified; images wait in the spool. "
                 "Put back the key of this site from its backup: a new key would make every patient a stranger. "
-                f"On a new site make one: (umask 077; openssl rand -hex {KEY_BYTES} > {place})"
+                f"On a new site make one: (umask 077; mkdir -p {place.parent}; openssl rand -hex {KEY_BYTES} > {place})"
             ) from None
         return _made(place, chance(KEY_BYTES))
     except OSError as error:

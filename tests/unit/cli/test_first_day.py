@@ -87,6 +87,15 @@ def test_moments_stay_whole_on_a_terminal_of_80_columns(site, terminal, capsys):
     told = "\n".join(terminal())
     moment = json_of(capsys, "trace", ID, "-c", str(site.file))["instances"][0]["history"][0]["at"]
     assert moment in told
+    assert {"QUARANTINED", "no-patient-id"} <= set(told.split())  # whole words
+
+
+def test_a_before_and_after_has_its_keyword_above_its_tag(terminal):
+    options.show_table(("element", "before"), [(("PatientName", "(0010,0010)"), "A\nB")])
+
+    lines = [line.strip("│ ").split("│")[0].strip() for line in terminal()]
+    assert lines[3:5] == ["PatientName", "(0010,0010)"]
+    assert "\N{REPLACEMENT CHARACTER}" in terminal()[3]
 
 
 def test_a_table_of_names_and_values_has_no_empty_head(site, capsys):
