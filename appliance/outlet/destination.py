@@ -126,3 +126,17 @@ def deliver_changed(destination: Destination, parcel: Parcel) -> Receipt:
                 return receipt
     kept = RefusedForGood(Reason.ALREADY_THERE_DIFFERENT, "An earlier version was delivered before.")
     return Receipt({parcel.out: kept})
+
+
+def deliver_replacing(destination: Destination, parcel: Parcel) -> Receipt:
+    """Deliver a changed version to a destination that is said to replace what it has, and look whether it did.
+
+    One that keeps after all names the new version as stored, too; believed, the new original would be let go of. One
+    that does not let us look is believed, as its site says.
+    """
+    receipt = destination.deliver([parcel])
+    stored = isinstance(receipt.verdicts.get(parcel.out), Stored)
+    if not stored or destination.look(parcel) is not There.DIFFERENT:
+        return receipt
+    told = "It is configured as 'existing: replaced', but it kept the earlier version: correct that."
+    return Receipt({parcel.out: RefusedForGood(Reason.ALREADY_THERE_DIFFERENT, told)})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from appliance.model import Parcel
 from appliance.outlet.breaker import Permit
-from appliance.outlet.destination import Destination, Later, Receipt, Unavailable, deliver_changed
+from appliance.outlet.destination import Destination, Later, Receipt, Unavailable, deliver_changed, deliver_replacing
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +20,15 @@ class Delivery:
 
     destination  name
     parcels      of one study, each SOP Instance UID once
-    changed      it is one parcel, another version of which was delivered to a destination that keeps what it has
+    changed      it is one parcel, another version of which was delivered before
+    keeps        the destination keeps what it has
     """
 
     destination: str
     parcels: tuple[Parcel, ...]
     permit: Permit
     changed: bool = False
+    keeps: bool = True
 
     @property
     def size(self) -> int:
@@ -94,7 +96,8 @@ class Carrier:
 
     def _deliver(self, delivery: Delivery) -> Receipt:
         if delivery.changed:
-            return deliver_changed(self._destination, delivery.parcels[0])
+            deliver = deliver_changed if delivery.keeps else deliver_replacing
+            return deliver(self._destination, delivery.parcels[0])
         return self._destination.deliver(delivery.parcels)
 
 

@@ -227,7 +227,8 @@ def lane_to(
         done,
         Breaker(clock, chance),
         BatchSize(most_instances=destination.batch_instances, most_bytes=destination.batch_mb * MiB),
-        keeps=destination.existing == "kept" and destination.folder is None,
+        keeps=destination.existing == "kept",
+        proves=destination.folder is None,
     )
 
 

@@ -39,7 +39,11 @@ class _Request:
 
 
 class Lane:
-    """One destination as the service sees it. Used by the service's thread alone."""
+    """One destination as the service sees it. Used by the service's thread alone.
+
+    keeps   it keeps an instance that it has
+    proves  what became of a changed version is looked up, not believed; a folder knows by itself
+    """
 
     def __init__(
         self,
@@ -50,12 +54,14 @@ class Lane:
         size: BatchSize,
         *,
         keeps: bool,
+        proves: bool,
     ) -> None:
         self.name = name
         self.breaker = breaker
         self.size = size
         self.told: BreakerState | None = None  # what the observer knows
         self._keeps = keeps
+        self._proves = proves
         self._credit = 0
         self._carriers = [
             Carrier(connection, done, name=f"{name}-{number}") for number, connection in enumerate(connections)
@@ -82,7 +88,7 @@ class Lane:
             if request is None:
                 self.breaker.unused(permit)
                 break
-            delivery = Delivery(self.name, request.parcels, permit, request.changed)
+            delivery = Delivery(self.name, request.parcels, permit, request.changed, self._keeps)
             self._carried[id(delivery)] = carrier
             carrier.give(delivery)
             given += 1
@@ -161,7 +167,7 @@ class Lane:
             if parcel.sop_instance in seen:
                 continue  # a later version waits for the earlier: it is claimed again
             seen.add(parcel.sop_instance)
-            changed = self._keeps and self._is_changed(parcel, claims)
+            changed = self._proves and self._is_changed(parcel, claims)
             if changed or parcel.attempts > FRESH:
                 yield _Request((parcel,), changed)
             else:

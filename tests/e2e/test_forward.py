@@ -273,10 +273,14 @@ def test_versions_of_one_instance_are_delivered_in_order(tmp_path):
         assert cloud.file(first.sop_instance) == last
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_changed_version_is_never_called_forwarded_when_orthanc_kept_the_old_one(tmp_path, overwrite):
+@pytest.mark.parametrize(
+    ("overwrite", "existing"),
+    [(False, "kept"), (True, "replaced"), (False, "replaced")],
+    ids=["kept", "replaced", "wrong"],
+)
+def test_a_changed_version_is_never_called_forwarded_when_orthanc_kept_the_old_one(tmp_path, overwrite, existing):
     with Orthanc(tmp_path / "orthanc", overwrite=overwrite) as orthanc:
-        destination = stow_destination(orthanc.dicomweb, existing="replaced" if overwrite else "kept")
+        destination = stow_destination(orthanc.dicomweb, existing=existing)
         with Forwarding(tmp_path, [destination]) as running:
             first = parcels(tmp_path / "made", count=1)[0]
             second = changed(first, "second")

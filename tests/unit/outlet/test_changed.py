@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from appliance.model import Parcel
-from appliance.outlet.destination import Later, Receipt, RefusedForGood, Stored, There, deliver_changed
+from appliance.outlet.destination import (
+    Later,
+    Receipt,
+    RefusedForGood,
+    Stored,
+    There,
+    deliver_changed,
+    deliver_replacing,
+)
 from appliance.reasons import Reason
 
 PARCEL = Parcel(1, "out", "1.2", "2.25.1", "2.25.2", "2.25.3", "1.2.840.10008.1.2", "d", 10, Path("nowhere"), 1)
@@ -64,3 +72,23 @@ def test_what_is_not_acknowledged_is_tried_again():
     later = Receipt({"out": Later(None, "500")})
 
     assert deliver_changed(Liar(later, There.ABSENT), PARCEL) == later
+
+
+def test_a_destination_that_is_said_to_replace_and_kept_the_old_version_is_found_out():
+    destination = Liar(NAMED, There.DIFFERENT)
+
+    verdict = deliver_replacing(destination, PARCEL).verdicts["out"]
+
+    assert isinstance(verdict, RefusedForGood)
+    assert verdict.reason is Reason.ALREADY_THERE_DIFFERENT
+
+
+@pytest.mark.parametrize("seen", [There.SAME, There.ABSENT, There.UNKNOWN])
+def test_a_destination_that_replaced_or_does_not_let_us_look_is_believed_as_its_site_says(seen):
+    assert deliver_replacing(Liar(NAMED, seen), PARCEL) == NAMED
+
+
+def test_what_a_replacing_destination_did_not_store_is_not_looked_at():
+    refused = Receipt({"out": Later(None, "503")})
+
+    assert deliver_replacing(Liar(refused), PARCEL) == refused
