@@ -37,7 +37,7 @@ LONGEST_SHIFT = 36_524  # days of a century; of seconds, ten hours
 LONGEST_PREFIX = 40  # letters before a UID's own number, which then has 24 digits at least
 REUSES = tuple(reuse for reuse in Reuse if reuse is not Reuse.NEVER)
 
-_VRS = sorted((set(SHORT_CODES) | set(LONG_CODES)) - {"SQ", "UN"})
+VRS = sorted((set(SHORT_CODES) | set(LONG_CODES)) - {"SQ", "UN"})
 _UIDS = frozenset(map(tag_of, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")))
 
 _SELECTED = ("TagPatterns", "ExceptTagPatterns")
@@ -184,7 +184,7 @@ def _add(node: Node, keys: dict[str, Node]) -> Add:
     for step in path.steps[:-1]:
         if vr_of(step.tag) not in ("SQ", "UN"):
             raise keys["Tag"].wrong(f"Tag: {step.tag:08X} is no sequence, so nothing can be in it.")
-    vr = word_of(keys["VR"], "VR", _VRS)
+    vr = word_of(keys["VR"], "VR", VRS)
     expected = dictionary_vrs(tag)
     if expected and vr not in expected:
         raise keys["VR"].wrong(f"VR is {vr}, but the dictionary says {' or '.join(expected)} for this Tag.")

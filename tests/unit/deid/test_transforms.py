@@ -13,6 +13,7 @@ from appliance.deid.outcome import Deidentified, Refused
 from appliance.deid.pseudonyms import KeyedPseudonyms
 from appliance.deid.times import moved_moment, moved_time
 from appliance.dicom import part10
+from appliance.dicom.element import DataSet, Element
 from appliance.model import Provenance
 from appliance.reasons import Reason
 from tests.make import make, secrets
@@ -701,3 +702,45 @@ def test_the_original_tree_is_not_changed(tmp_path):
     )
 
     assert original.dataset == again.dataset
+
+
+def test_whole_numbers_need_no_quotes(done):
+    assert done(make.ct(), "Replace: [{TagPatterns: StudyID, Value: 17}]").StudyID == "17"
+
+
+def test_no_text_is_written_into_bytes_that_nobody_knows(outcome):
+    data = make.ct()
+    data.add_new(0x00290010, "LO", "MAKER")
+    data[0x00291001] = secrets.unknown(0x00291001, b"abcd")
+
+    refused = outcome(data, "Replace: [{TagPatterns: '0029{MAKER}01', Value: x}]")
+
+    assert isinstance(refused, Refused) and "no text can be written into VR UN" in refused.detail
+
+
+def test_endless_nesting_is_refused(tmp_path):
+    original = part10.read(io.BytesIO(make.file(make.ct())))
+    inside = DataSet()
+    for _ in range(90):
+        inside = DataSet({0x00081115: Element(0x00081115, "SQ", [inside])})
+    original.dataset.put(inside.elements[0x00081115])
+
+    refused = deidentify(
+        original,
+        rules=rules_from("Keep: [StudyID]", tmp_path),
+        pseudonyms=KeyedPseudonyms(KEY, "st"),
+        provenance=Provenance("CT1"),
+        accepted=frozenset(),
+        domain="site",
+    )
+
+    assert isinstance(refused, Refused) and refused.reason is Reason.MALFORMED
+
+
+def test_what_a_file_can_invent_is_not_remembered_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.deid.transforms._MOST_REMEMBERED", 3)
+    orders = rules_from("Keep: [StudyID]", tmp_path).orders(frozenset({"ALL"}))
+
+    found = [orders.candidates(tag, "SH") for tag in (0x00200010, 1, 2, 3, 4)]
+
+    assert found[0] and not any(found[1:]) and len(orders._candidates) == 3
