@@ -1,5 +1,7 @@
 """A Research PACS configuration loads unchanged and means what its documents say, without its program's faults."""
 
+from datetime import datetime
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -235,6 +237,35 @@ def test_c12_a_filter_that_says_not_equal_works(rules):
 
     assert isinstance(outcome_of(make.file(make.mr()), read), Deidentified)
     assert isinstance(outcome_of(make.file(make.ct()), read), Excluded)
+
+
+def test_c13_dates_of_one_patient_keep_their_order_and_none_stays(rules):
+    text = "Transformations:\n- Scope: {Labels: ALL}\n  ShiftDateTime: [{TagPatterns: '*/{DA}', ShiftBy: 400%s}]\n"
+    data = make.ct(SeriesDate="20240301", ContentDate="1990.01.02")
+
+    for reuse in ("", ", ReuseMapping: SamePatient"):
+        result = passed(data, rules(text % reuse))
+
+        moved = [datetime.strptime(day, "%Y%m%d") for day in (result.StudyDate, result.SeriesDate)]  # noqa: DTZ007
+        assert (moved[1] - moved[0]).days == 1 and result.StudyDate != "20240229"
+        assert result.ContentDate not in ("", "1990.01.02"), "the old form is read, and no file is lost"
+
+
+def test_c14_an_instance_without_pixels_in_the_scope_of_a_mask_is_not_lost(rules):
+    read = rules(
+        "Transformations:\n- Scope: {Labels: ALL}\n"
+        "  RemoveBurnedInAnnotations: [{Type: Manual, BoxCoordinates: [[0, 0, 640, 60]]}]\n"
+    )
+
+    assert isinstance(outcome_of(make.file(make.sr()), read), Deidentified)
+
+
+def test_c15_an_image_that_nobody_searched_for_text_does_not_count_as_clean(rules):
+    read = rules("Transformations:\n- Scope: {Labels: ALL}\n  RemoveBurnedInAnnotations: [{Type: OCR}]\n")
+
+    withheld = outcome_of(make.file(make.ct()), read)
+
+    assert isinstance(withheld, Refused) and withheld.reason is Reason.BURNED_IN_RISK
 
 
 def test_c16_a_report_names_rules_and_lines_and_no_value(rules):
