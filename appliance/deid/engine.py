@@ -299,12 +299,9 @@ class Engine:
         for tag, element in source.elements.items():
             if not tag & 0x10000:
                 continue
-            if self.by_rules.opens(element):
-                new: Element | None = element
-            elif self.private is None or place.removed:
-                new = None
-            else:
-                new = self.private.kept(element, source, self.file)
+            safe = None if place.removed else self.private
+            new = None if safe is None else safe.kept(element, source, self.file)
+            new = element if self.by_rules.opens(element) else new
             if new is not None and isinstance(new.value, list):
                 inside = place.inside(tag)
                 at = f"{path}{tag_text(tag)}"
