@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 
 from appliance.config import Config
-from appliance.errors import CannotStart, SpoolFull
+from appliance.errors import CannotStart
 from appliance.intake import tls
 from appliance.intake.association import House
 from appliance.intake.door import Door
@@ -50,10 +50,10 @@ class Receive:
         try:
             self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
             self._door = Door(self._spool, role=self.name, observed=self._observed)
-        except (OSError, SpoolFull) as error:
+        except OSError as error:
             self._close_listeners()
             raise CannotStart(
-                f"The receiver cannot write to the state folder: {getattr(error, 'strerror', None) or error}. "
+                f"The receiver cannot write to the state folder: {error.strerror or error}. "
                 "No image was refused or lost; the receiver has not started. "
                 "Check the owner, mode and free space of the folder named by 'state', then start again."
             ) from None

@@ -10,6 +10,7 @@ from appliance.config import Config
 from appliance.errors import CannotStart
 from appliance.intake.inbox_observed import InboxObserved
 from appliance.intake.observed import Observed
+from appliance.services.alone import Alone
 from appliance.services.carrier import Delivered
 from appliance.services.deidentify import Deidentify
 from appliance.services.forward import Forward, lane_to
@@ -34,6 +35,8 @@ SIDES = {
     "watch": OUTSIDE,
 }
 ROLES = tuple(SIDES)
+# Several may receive on one socket, each in a folder of its own; watch decides nothing, and its port is its lock.
+SEVERAL = frozenset({"receive", "watch"})
 
 
 def roles_of(config: Config) -> tuple[str, ...]:
@@ -47,7 +50,8 @@ def published(role: str, config: Config) -> Published:
 
 
 def build(role: str, config: Config, to: Published, *, development: bool) -> Service:
-    """Return the service of ``role``, not started. Raises CannotStart for a role that there is none of.
+    """Return the service of ``role``, not started. Raises CannotStart for a role that there is none of; starting it
+    raises CannotStart while another runs.
 
     development  a missing pseudonym key is made
     """
@@ -61,7 +65,7 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
     }
     if role not in builders:
         raise CannotStart(f"There is no role '{role}'. Roles: {', '.join(ROLES)}.")
-    return builders[role]()
+    return Alone(role, builders[role], None if role in SEVERAL else config.state / SIDES[role] / f"{role}.lock")
 
 
 def _receive(config: Config, to: Published) -> Service:

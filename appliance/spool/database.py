@@ -7,6 +7,7 @@ compared with ours, because the other side's program may have been taken over an
 All commits go through ``Database.commit``.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -195,7 +196,7 @@ class Database:
             connection.close()
             if is_damage(error):
                 raise Damaged(str(error)) from error
-            raise
+            raise _not_opened(self.path, error) from error
         except BaseException:
             connection.close()
             raise
@@ -303,12 +304,32 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
 
 
+def _is_full(error: sqlite3.DatabaseError) -> bool:
+    # SHMSIZE: not even the shared memory beside the database could be made.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+
+
+def _not_opened(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    """Return what to raise for a file that cannot be opened: the disk's doing is told as that."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if _is_full(error):
+        return SpoolFull(
+            f"The file system of {path.parent} is full, so {path.name} cannot be opened. What was acknowledged is kept;"
+            " nothing goes on until there is space. Free space there, then start again."
+        )
+    known = {sqlite3.SQLITE_READONLY: errno.EROFS, sqlite3.SQLITE_IOERR: errno.EIO, sqlite3.SQLITE_CANTOPEN: 0}
+    if code not in known:
+        return error
+    return OSError(known[code], str(error), str(path))
+
+
 @contextmanager
 def _full_is_told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        if _is_full(error):
             raise SpoolFull(
                 f"The file system of {path.parent} is full, so {path.name} cannot be written. What was acknowledged is"
                 " kept; senders are told to retry later. Free space there."
