@@ -69,7 +69,7 @@ class MappingStore:
             os.close(self._lock)
             raise CannotStart(
                 f"The mapping {path} cannot be used ({error.sqlite_errorname}). Nothing was de-identified; images "
-                "wait in the spool. Restore it from its newest backup."
+                f"wait in the spool. {_remedy(error)}"
             ) from error
         except BaseException:
             os.close(self._lock)
@@ -313,3 +313,13 @@ def index_key(key: bytes) -> bytes:
 def index_of(key: bytes, *parts: str) -> bytes:
     """Return the keyed hash of ``parts``. As JSON: ("a", "bc") and ("ab", "c") must not meet."""
     return hmac.digest(key, json.dumps(parts).encode("utf-8"), sha256)
+
+
+def _remedy(error: sqlite3.DatabaseError) -> str:
+    """What to do: a backup is older than the store, so it is put back for a damaged one and for nothing less."""
+    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "Restore it from its newest backup."
+    return (
+        "Do not restore it: it is not known to be damaged. Look whether its disk is full, mounted read-only or failing, "
+        "and who owns the folder; then start again."
+    )

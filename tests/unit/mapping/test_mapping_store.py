@@ -185,3 +185,25 @@ def test_two_that_open_a_new_store_at_once_make_it_once(tmp_path, monkeypatch):
 
     with MappingStore(tmp_path / "m.db", KEY) as opened:
         assert opened.commit([ANNA]) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "advised"),
+    [
+        (sqlite3.SQLITE_FULL, "Do not restore it"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "Do not restore it"),
+        (sqlite3.SQLITE_READONLY, "Do not restore it"),
+        (sqlite3.SQLITE_CORRUPT, "Restore it from its newest backup"),
+        (sqlite3.SQLITE_NOTADB, "Restore it from its newest backup"),
+    ],
+)
+def test_a_full_or_read_only_disk_is_no_reason_to_put_back_an_older_mapping(tmp_path, monkeypatch, code, advised):
+    def refuse(_self):
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_X"
+        raise error
+
+    monkeypatch.setattr(MappingStore, "_prepare", refuse)
+
+    with pytest.raises(CannotStart, match=advised):
+        MappingStore(tmp_path / "mapping.db", KEY)
