@@ -320,6 +320,6 @@ def _remedy(error: sqlite3.DatabaseError) -> str:
     if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return "Restore it from its newest backup."
     return (
-        "Do not restore it: it is not known to be damaged. Look whether its disk is full, mounted read-only or failing, "
-        "and who owns the folder; then start again."
+        "Do not restore it: it is not known to be damaged. Look whether its disk is full, mounted read-only or "
+        "failing, and who owns the folder; then start again."
     )
