@@ -53,6 +53,7 @@ class Reason(Enum):
     TOOK_TOO_LONG = "took-too-long"
     PSEUDONYM_COLLISION = "pseudonym-collision"
     ORIGINAL_MISSING = "original-missing"
+    ORIGINAL_UNREADABLE = "original-unreadable"
     UNEXPECTED = "unexpected"
     # --- held -----------------------------------------------------------------------------------------------------
     NO_IDENTITY_YET = "no-identity-yet"
@@ -160,6 +161,11 @@ WORDS: dict[Reason, Advice] = {
     Reason.ORIGINAL_MISSING: Advice(
         "The journal knows it, but its file is not in the spool.",
         f"Restore var/inside from the last good disk or send the instance again, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.ORIGINAL_UNREADABLE: Advice(
+        "Its file is in the spool but cannot be read: the disk fails there, or its owner and mode are wrong.",
+        f"Nothing was sent. Look at the disk and at the owner and mode of the file, {_RELEASE}, or send the instance "
+        f"again. {_DISCARD}",
     ),
     Reason.UNEXPECTED: Advice(
         "The appliance met something that it does not know; the log of that time has the place in the program.",

@@ -10,27 +10,28 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from appliance.config import Config, MiB
+from appliance.config import Config
 from appliance.deid.outcome import Minted
 from appliance.deid.pseudonyms import out_name
-from appliance.deid.ruleset import RulesFile
-from appliance.lifecycle import State
+from appliance.errors import IllegalMove
 from appliance.mapping.keys import load_key
 from appliance.mapping.store import MappingStore
 from appliance.mapping.waiting import wait_for_list
-from appliance.model import ONLY_PROJECT, Instance, Ready
+from appliance.model import Instance, Ready
 from appliance.reasons import Reason
+from appliance.services.duplicates import Duplicates
 from appliance.services.follow import Follower
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
+from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
 from appliance.services.resume import Resume
 from appliance.services.rules_in_force import RulesInForce
-from appliance.services.worker import Job, Made, Postponed, Recipe, Result, Withheld, equip_process, work
+from appliance.services.worker import Job, Made, Postponed, Result, Withheld, equip_process, work
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
@@ -89,6 +90,7 @@ class Deidentify:
             rebuild=self._repair.rebuild,
             follow=self._follower.catch_up,
         )
+        self._duplicates = Duplicates(self._spool, self._outbox)
         self._remember = Remember(self._spool.settings, self._mapping)
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
@@ -134,7 +136,9 @@ class Deidentify:
         if self._rules.is_newer(now):
             return 0  # first what is in hand comes back, under the rules that it was begun with
         given = 0
-        while self._postponed and self._postponed[0][0] <= now and self._pool.room > 0:
+        while self._postponed and self._pool.room > 0:
+            if now < self._postponed[0][0] <= now + POSTPONED_S:
+                break  # later than that it can only be if the clock was set back
             self._give(self._postponed.popleft()[1])
             given += 1
         if any(instance.attempts > DEATHS for instance in self._in_hand.values()):
@@ -181,48 +185,51 @@ class Deidentify:
         while self._came:
             answer = self._came[0]
             instance = self._in_hand[answer.job.id]
-            match answer:
-                case Finished(_, Made() as made):
-                    self._accept(instance, made)
-                case Finished(_, Withheld() as withheld):
-                    self._withhold(instance, withheld)
-                case Finished(_, Postponed(errno_name)):
-                    log.warning("postponed", extra={"spool_id": instance.id, "errno": errno_name})
-                    self._postponed.append((self._clock() + POSTPONED_S, instance))
-                case Died(_, exit_code):
-                    self._died(instance, exit_code)
-                case Overran():
-                    self._quarantine(instance, Reason.TOOK_TOO_LONG, "")
+            try:
+                self._decide(answer, instance)
+            except IllegalMove:
+                self._overtaken(instance)
             self._came.popleft()
         if self._made:
             self._pass_on()
         return had
 
+    def _decide(self, answer: Finished[Job, Result] | Died[Job] | Overran[Job], instance: Instance) -> None:
+        match answer:
+            case Finished(_, Made() as made):
+                self._accept(instance, made)
+            case Finished(_, Withheld() as withheld):
+                self._withhold(instance, withheld)
+            case Finished(_, Postponed() as postponed):
+                self._postpone(instance, postponed)
+            case Died(_, exit_code):
+                self._died(instance, exit_code)
+            case Overran():
+                self._quarantine(instance, Reason.TOOK_TOO_LONG, "")
+
+    def _overtaken(self, instance: Instance) -> None:
+        """Its row is no longer as it was claimed (a rebuilt journal): what came of it is dropped, and done again."""
+        log.warning("overtaken; it is done again", extra={"spool_id": instance.id})
+        self._in_hand.pop(instance.id, None)
+
+    def _postpone(self, instance: Instance, postponed: Postponed) -> None:
+        log.warning("postponed", extra={"spool_id": instance.id, "errno": postponed.errno_name})
+        if not postponed.unreadable:
+            self._postponed.append((self._clock() + POSTPONED_S, instance))
+        elif instance.attempts >= DEATHS:
+            self._quarantine(instance, Reason.ORIGINAL_UNREADABLE, f"{postponed.errno_name}.")
+        else:  # out of our hands meanwhile: files on a bad sector must not fill the room of all the others
+            self._spool.defer(instance, self._clock() + POSTPONED_S * 6**instance.attempts)
+            self._in_hand.pop(instance.id, None)
+
     def _accept(self, instance: Instance, made: Made) -> None:
         """Keep a result for the batch, unless its bytes are here already."""
-        first = self._first_of(instance, made)
+        first = self._duplicates.first_of(instance, made)
         if first is None:
             self._made.append((instance, made))
         else:
             made.staged.unlink(missing_ok=True)
             self._exclude(instance, Reason.DUPLICATE, f"Of {first.id}.", made.original_digest)
-
-    def _first_of(self, instance: Instance, made: Made) -> Instance | None:
-        """Return the instance of the same bytes that makes this one needless, if there is one."""
-        if instance.round > 1:
-            return None  # an operator asked for this round
-        known = self._spool.known_digest(made.original_digest)
-        return next((each for each in known if each.id != instance.id and self._still_serves(each, made)), None)
-
-    def _still_serves(self, first: Instance, made: Made) -> bool:
-        if first.state in (State.RECEIVED, State.HELD, State.QUARANTINED):
-            return True
-        if first.state is not State.PASSED:
-            return False
-        outside = self._outbox.state(first.out)
-        # Under other rules the result would be another: sending again is how people repair.
-        same_rules = first.rules_digest == made.rules_digest
-        return outside in (State.READY, State.REJECTED) or (outside is State.FORWARDED and same_rules)
 
     def _pass_on(self) -> None:
         """Mapping, file, outbox row, journal row: in this order, each durable before the next."""
@@ -237,7 +244,10 @@ class Deidentify:
             self._collided(instance, made, [each for each in made.minted if each in collided])
             self._made.remove((instance, made))
         self._outbox.admit([(self._ready(instance, made), made.staged) for instance, made in self._made])
-        self._spool.passed([self._passed(instance, made) for instance, made in self._made])
+        try:
+            self._spool.passed([self._passed(instance, made) for instance, made in self._made])
+        except IllegalMove:  # the others are PASSED; this one is sent once more at worst
+            log.warning("overtaken; it is done again", extra={"count": len(self._made)})
         for instance, _ in self._made:
             del self._in_hand[instance.id]
             self._observer.deidentified(instance.provenance.source)
@@ -319,27 +329,3 @@ class Deidentify:
         self._in_hand.pop(instance.id, None)
         self._observer.withheld(instance.provenance.source, reason)
         log.info("withheld", extra={"spool_id": instance.id, "reason": reason.value})
-
-
-def recipe_of(config: Config, key: bytes, rules: Mapping[str, RulesFile]) -> Recipe:
-    """Return what the workers of this configuration need; ``rules`` by project."""
-    projects = config.projects
-    return Recipe(
-        site=config.site,
-        key=key,
-        rules=rules,
-        own_pseudonyms=frozenset(name for name, project in projects.items() if project.own_pseudonyms),
-        issuers=config.identity.issuers,
-        max_header=config.deidentify.max_header_mb * MiB,
-        mapping=config.mapping_store,
-        missing={name: config.missing_in(name) for name in (ONLY_PROJECT, *projects)},
-    )
-
-
-def destinations_of(config: Config, project: str) -> tuple[str, ...] | None:
-    """Return the names of a project's destinations; None for a project that is no longer configured."""
-    everywhere = tuple(destination.name for destination in config.destinations)
-    named = config.projects.get(project)
-    if named is not None:
-        return named.destinations or everywhere
-    return everywhere if project == ONLY_PROJECT else None

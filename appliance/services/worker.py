@@ -23,10 +23,13 @@ from appliance.errors import Malformed, NotDicom
 from appliance.mapping.listed import Book, ListedPseudonyms
 from appliance.model import Provenance
 from appliance.reasons import Reason
-from appliance.spool.files import open_regular
+from appliance.spool.files import CHUNK, open_regular
 from appliance.watch.logs import start_logging
 
 log = logging.getLogger(__name__)
+
+# What any instance would meet at this moment.
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,12 @@ class Withheld:
 class Postponed:
     """The machine could not, whatever the instance is: a full disk, for one. To be tried again as it is.
 
-    ``errno_name`` says what the operating system answered.
+    ``errno_name`` says what the operating system answered; ``unreadable`` that it is the original which it does not
+    give back: its own trouble, and nobody else's.
     """
 
     errno_name: str
+    unreadable: bool = False
 
 
 Result = Made | Withheld | Postponed
@@ -155,10 +160,23 @@ def work(equipment: Equipment, job: Job, *, opened: Callable[[Path], BinaryIO] =
     except FileNotFoundError:
         return Withheld(Reason.ORIGINAL_MISSING, "")
     except OSError as error:
-        return Postponed(errno.errorcode.get(error.errno or 0, "unknown"))
+        return Postponed(errno.errorcode.get(error.errno or 0, "unknown"), _is_unreadable(job.original, error, opened))
     except Exception as error:
         log.exception("unexpected", extra={"spool_id": job.id})
         return Withheld(Reason.UNEXPECTED, f"{type(error).__name__} in the program.")
+
+
+def _is_unreadable(original: Path, error: OSError, opened: Callable[[Path], BinaryIO]) -> bool:
+    """Whether it was the original that could not be read: it is read once more, since the result is written too."""
+    if error.errno in _OF_THE_MACHINE:
+        return False
+    try:
+        with opened(original) as file:
+            while file.read(CHUNK):
+                pass
+    except OSError as again:
+        return again.errno not in _OF_THE_MACHINE
+    return False
 
 
 def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:

@@ -1,5 +1,6 @@
 """The de-identify service with real workers, real databases and real files; only the clock and the deaths are made."""
 
+import errno
 import os
 import time
 from contextlib import contextmanager
@@ -7,13 +8,13 @@ from contextlib import contextmanager
 import pytest
 
 from appliance.errors import ConfigError
-from appliance.lifecycle import State
+from appliance.lifecycle import Event, State
 from appliance.mapping.store import MappingStore
 from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.services.deidentify import Deidentify
 from appliance.services.pool import Died, Finished
-from appliance.services.worker import Postponed
+from appliance.services.worker import Job, Postponed, work
 from appliance.spool.database import DatabaseDamaged
 from appliance.spool.files import SpoolFull
 from appliance.spool.inside import Spool
@@ -119,6 +120,64 @@ def test_what_an_operator_replays_is_no_duplicate_of_itself_or_others(site, spoo
     assert spool.trace(second)[0].instance.state is State.PASSED
 
 
+def test_the_same_bytes_sent_again_after_the_original_was_lost_are_no_duplicate(site, spool):
+    data = make.ct(SOPInstanceUID="1.2.3.4")
+    first = arrive(spool, data)
+    with running(site) as service:
+        work_off(service)
+        spool.delivered([spool.trace(first)[0].instance.out], time.time())
+        spool.original(first).unlink()
+        spool.replay(first)
+        work_off(service)
+        assert reason_of(spool, first) == Reason.ORIGINAL_MISSING.value
+
+        second = arrive(spool, data)  # as that reason advises
+        work_off(service)
+
+    assert spool.trace(second)[0].instance.state is State.PASSED
+
+
+def test_the_same_bytes_sent_again_while_the_quarantined_file_was_removed_by_hand_are_no_duplicate(tmp_path):
+    data = make.ct(SOPInstanceUID="1.2.3.4", BurnedInAnnotation="YES")
+    site = configured(tmp_path, "deidentify: {workers: 1}\n")
+    spool = Spool(site.state / "inside", reserve_bytes=0)
+    first = arrive(spool, data)
+    with running(site) as service:
+        work_off(service)
+        spool.original(first).unlink()
+        second = arrive(spool, data)
+        spool.journal.again(
+            spool.journal.instance(first), Event.RELEASED, accept=Reason.BURNED_IN_RISK.value, by="", at=time.time()
+        )
+        work_off(service)
+        spool.release(second, accept=Reason.BURNED_IN_RISK)
+        work_off(service)
+
+    assert reason_of(spool, first) == Reason.ORIGINAL_MISSING.value
+    assert spool.trace(second)[0].instance.state is State.PASSED
+    spool.close()
+
+
+def test_the_same_bytes_sent_again_go_to_a_destination_that_was_added_since(tmp_path):
+    more, data = "deidentify: {workers: 1}\n", make.ct(SOPInstanceUID="1.2.3.4")
+    site = configured(tmp_path, more)
+    spool = Spool(site.state / "inside", reserve_bytes=0)
+    ids = [arrive(spool, data)]
+    with running(site) as service:
+        work_off(service)
+        service._outbox.stored(service._outbox.claim("research", 9, 10**9, time.time(), set()), "research", time.time())
+        ids.append(arrive(spool, data))
+        work_off(service)
+    site = configured(tmp_path, more, destinations="[{name: research, folder: ./out}, {name: teaching, folder: ./two}]")
+    ids.append(arrive(spool, data))
+    with running(site) as service:
+        work_off(service)
+
+    found = [spool.trace(each)[0].instance.state for each in ids]
+    assert found == [State.PASSED, State.DISCARDED, State.PASSED]
+    spool.close()
+
+
 def test_two_uids_that_the_sender_announced_differently_are_quarantined(site, spool):
     spool_id = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4"), announced="1.2.3.5")
 
@@ -202,6 +261,92 @@ def test_what_a_worker_could_not_write_is_tried_again_and_costs_no_attempt(site,
 
     assert refusals == [0]
     assert spool.trace(spool_id)[0].instance.state is State.PASSED
+
+
+def test_originals_that_the_disk_does_not_give_back_stop_no_other_and_are_quarantined(site, spool, monkeypatch):
+    bad = [arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.{number}")) for number in range(5)]
+    good = arrive(spool, make.ct(SOPInstanceUID="1.2.4"))
+    monkeypatch.setattr("appliance.services.deidentify.POSTPONED_S", 0.2)
+    with running(site) as service:
+        take = service._pool.take
+
+        def fail(timeout_s):
+            return [
+                Finished(each.job, Postponed("EIO", unreadable=True)) if each.job.id in bad else each
+                for each in take(timeout_s)
+            ]
+
+        service._pool.take = fail
+        deadline = time.monotonic() + 60
+        while states(spool) != {State.QUARANTINED: 5, State.PASSED: 1}:
+            assert time.monotonic() < deadline, states(spool)
+            service.step()
+
+    assert {reason_of(spool, each) for each in bad} == {Reason.ORIGINAL_UNREADABLE.value}
+    assert spool.trace(good)[0].instance.state is State.PASSED
+
+
+@pytest.mark.parametrize(("number", "unreadable"), [(errno.EIO, True), (errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_worker_tells_an_original_that_cannot_be_read_from_a_machine_that_cannot_write(tmp_path, number, unreadable):
+    def refuse(_path):
+        raise OSError(number, "no")
+
+    job = Job("x", 1, tmp_path / "x.dcm", tmp_path / "y.dcm", Provenance("unlisted"), ("", ""), frozenset(), "site")
+
+    assert work(None, job, opened=refuse) == Postponed(errno.errorcode[number], unreadable)
+
+
+def test_a_result_that_cannot_be_written_is_not_the_fault_of_its_original(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, "no")
+
+    (tmp_path / "x.dcm").write_bytes(b"x")
+    monkeypatch.setattr("appliance.services.worker.examine", refuse)
+    job = Job("x", 1, tmp_path / "x.dcm", tmp_path / "y.dcm", Provenance("unlisted"), ("", ""), frozenset(), "site")
+
+    assert work(None, job) == Postponed("EIO")
+
+
+def test_what_was_postponed_is_not_buried_by_a_clock_that_is_set_back(site, spool):
+    spool_id = arrive(spool, make.ct())
+    now = [time.time()]
+    service = Deidentify(site, Told(), clock=lambda: now[0])
+    service.start()
+    take, refusals = service._pool.take, [1]
+
+    def refuse(timeout_s):
+        came = take(timeout_s)
+        if came and refusals.pop() is not None:
+            service._pool.take = take
+            return [Finished(came[0].job, Postponed("ENOSPC"))]
+        return came
+
+    service._pool.take = lambda timeout_s: refuse(timeout_s) if refusals else take(timeout_s)
+    while not service._postponed:
+        service.step()
+    now[0] -= 86_400
+    try:
+        work_off(service)
+    finally:
+        service.stop()
+
+    assert spool.trace(spool_id)[0].instance.state is State.PASSED
+
+
+@pytest.mark.parametrize("burned_in", ["NO", "YES"], ids=["made", "withheld"])
+def test_a_result_that_comes_for_a_row_that_was_rebuilt_stops_nothing(site, spool, burned_in):
+    overtaken = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4", BurnedInAnnotation=burned_in))
+    with running(site) as service:
+        while not service._in_hand:
+            service.step()
+        with spool.journal.database.writing(durably=True) as connection:
+            connection.execute("UPDATE instance SET round = round + 1 WHERE id = ?", (overtaken,))
+        neighbour = arrive(spool, make.ct(SOPInstanceUID="1.2.3.5"))
+        work_off(service)
+
+    found = spool.trace(overtaken)[0].instance
+    assert (found.round, found.state) == (2, State.PASSED if burned_in == "NO" else State.QUARANTINED)
+    assert spool.trace(neighbour)[0].instance.state is State.PASSED
 
 
 def test_an_instance_that_ends_three_workers_is_quarantined_and_its_neighbour_passes(site, spool):
