@@ -29,7 +29,7 @@ class Follower:
 
     def step(self, now: float) -> bool:
         """Follow at most PAGE instances each way, every EVERY_S seconds or at once while more are waiting."""
-        if now < self._next:
+        if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
             return False
         if self._page():
             return True

@@ -150,12 +150,17 @@ class OutboxView:
         return [Delivery(*row) for row in rows]
 
     def earlier_digests(self, sop_instance: str, destination: str) -> list[str]:
-        """Return the digests of what this destination stored under this UID, the first delivered first."""
+        """Return the digests of what this destination stored under this UID, the first delivered first.
+
+        "" stands for one whose bytes, and whether this destination has them, were forgotten with a lost outbox.
+        """
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT i.digest FROM instance i JOIN delivery d USING (seq)"
-                " WHERE i.sop_instance = ? AND d.destination = ? AND d.state = 'STORED' ORDER BY d.at, i.seq",
-                (sop_instance, destination),
+                "SELECT digest FROM (SELECT i.digest, d.at, i.seq FROM instance i JOIN delivery d USING (seq)"
+                " WHERE i.sop_instance = :uid AND d.destination = :destination AND d.state = 'STORED'"
+                " UNION ALL SELECT '', i.settled_at, i.seq FROM instance i WHERE i.sop_instance = :uid"
+                " AND i.digest = '' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.seq = i.seq)) ORDER BY at, seq",
+                {"uid": sop_instance, "destination": destination},
             ).fetchall()
         return [digest for (digest,) in rows]
 

@@ -324,6 +324,21 @@ def test_a_lost_outbox_has_what_was_not_delivered_done_again_and_remembers_the_r
     assert house.deliver() == [again.out]
 
 
+def test_after_a_lost_outbox_a_new_version_is_known_to_follow_another(house):
+    (first,) = house.receive(1, sop_instance="1.2.3")
+    (ready,) = house.pass_on([first])
+    house.deliver()
+    house.follow()
+    house.recover()
+    lose(house, "outside")
+
+    house.recover()
+
+    # Any destination may have it: one that keeps what it has must not be believed without a look.
+    assert house.outbox.earlier_digests(ready.sop_instance, "research") == [""]
+    assert house.outbox.earlier_digests("2.25.99", "research") == []
+
+
 def test_a_lost_outbox_is_agreed_with_once(house):
     (instance,) = house.receive(1)
     house.pass_on([instance])
