@@ -20,13 +20,13 @@ from tests.peers.orthanc import Orthanc
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 96 MB."""
+    """A file system of 160 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=96m", "tmpfs", folder], check=False).returncode:
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=160m", "tmpfs", folder], check=False).returncode:
         pytest.skip("a tmpfs cannot be mounted here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
@@ -52,17 +52,18 @@ def study(folder, seed, count, size=512):
 
 
 def test_a_full_disk_is_a700_to_the_sender_loses_nothing_and_ends_when_there_is_space_again(small_disk, tmp_path):
-    first, second = study(tmp_path / "first", "first", 20), study(tmp_path / "second", "second", 20)
+    first, second = study(tmp_path / "first", "first", 20), study(tmp_path / "second", "second", 60)
     with Appliance(small_disk / "edge", [{"name": "shelf", "folder": str(tmp_path / "shelf")}]) as edge:
         assert dcmtk.storescu(edge.port, first).returncode == 0
         edge.until_states(FORWARDED=20)
-        # Above the reserve (10 MB) for the first few, below it for the others, and then wholly full.
-        fill(small_disk / "ballast", leave=14_000_000)
+        # Above the reserve (10 MB) for some, below it for the others, and then wholly full. Some, because what the
+        # databases have not yet checkpointed takes its share: up to 4 MB each.
+        fill(small_disk / "ballast", leave=30_000_000)
 
         refused = dcmtk.storescu(edge.port, second, options=["-nh"])
 
         came = edge.queue()["received"] - 20
-        assert 0 < came < 20
+        assert 0 < came < 60
         assert "Refused: OutOfResources" in refused.stdout + refused.stderr
         assert (refused.stdout + refused.stderr).count("Received Store Response (Success)") == came
         fill(small_disk / "more", leave=0)
@@ -76,9 +77,9 @@ def test_a_full_disk_is_a700_to_the_sender_loses_nothing_and_ends_when_there_is_
 
         edge.until(edge.is_ready, "ready", 60)
         assert dcmtk.storescu(edge.port, second).returncode == 0
-        states = edge.until_settled(20 + came + 20, 60)
-        assert states == {"FORWARDED": 40, "DISCARDED": came}  # what had been taken came twice
-        assert len(list((tmp_path / "shelf").rglob("*.dcm"))) == 40
+        states = edge.until_settled(20 + came + 60, 60)
+        assert states == {"FORWARDED": 80, "DISCARDED": came}  # what had been taken came twice
+        assert len(list((tmp_path / "shelf").rglob("*.dcm"))) == 80
 
 
 # --- destinations that will not ---------------------------------------------------------------------------------------
