@@ -195,7 +195,8 @@ def _paths(data_set: DataSet, path: str) -> Iterator[tuple[str, Element, DataSet
 
 
 def pieces(file: BinaryIO, bulk: Bulk) -> Iterator[bytes]:
-    """Yield the bytes of a Bulk in its source, a MiB at a time."""
+    """Yield the bytes of a Bulk, a MiB at a time; ``file``: what the tree was read from."""
+    file = bulk.lies_in(file)
     for at in range(bulk.offset, bulk.offset + bulk.length, _CHUNK):
         file.seek(at)
         yield file.read(min(_CHUNK, bulk.offset + bulk.length - at))

@@ -7,6 +7,7 @@ Source: PS3.5 Section 7.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 Tag = int  # 0xGGGGEEEE
 
@@ -31,16 +32,22 @@ def is_private_creator(tag: Tag) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """A value left in the file.
+    """A value left in a file.
 
     offset        of the first byte of the value (for encapsulated pixels: of the first Item tag)
     length        bytes, up to and without a Sequence Delimitation Item
     encapsulated  undefined length on disk: a sequence of fragments. Source: PS3.5 A.4
+    source        another file than the one that was read, for a value that was made since; None: the one that was read
     """
 
     offset: int
     length: int
     encapsulated: bool = False
+    source: BinaryIO | None = field(default=None, repr=False)
+
+    def lies_in(self, read: BinaryIO) -> BinaryIO:
+        """The file that the value lies in, where ``read`` is the one that the tree was read from."""
+        return read if self.source is None else self.source
 
 
 @dataclass(slots=True)

@@ -93,7 +93,7 @@ def read(
 def write(meta: FileMeta, dataset: DataSet, transfer_syntax: str, source: BinaryIO, target: BinaryIO) -> str:
     """Write a file: empty preamble, File Meta, Data Set. Return the SHA-256 (hex) of the Data Set as written.
 
-    source  what the Bulk values of ``dataset`` refer to; their bytes are copied, a chunk at a time
+    source  what the Bulk values of ``dataset`` without a source of their own refer to; copied a chunk at a time
 
     Elements are sorted; group lengths are dropped; an odd length is padded. Raises ValueError when the tree's byte
     order is not the transfer syntax's, Malformed when the source has become shorter.
@@ -180,11 +180,12 @@ def _stream(pieces: list[bytes | Bulk], source: BinaryIO) -> Iterator[bytes | me
             continue
         yield b"".join(small)
         small.clear()
-        source.seek(piece.offset)
+        file = piece.lies_in(source)
+        file.seek(piece.offset)
         buffer = memoryview(bytearray(min(_CHUNK, piece.length)))
         left = piece.length
         while left:
-            count = _read_into(source, buffer[:left])
+            count = _read_into(file, buffer[:left])
             if not count:
                 raise Malformed("The file became shorter while it was copied.")
             yield buffer[:count]

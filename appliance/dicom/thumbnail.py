@@ -80,6 +80,7 @@ def _first(data_set: DataSet, source: BinaryIO, length: int) -> bytes | None:
     if isinstance(value, bytes):
         raw = value[:length]
     elif isinstance(value, Bulk) and not value.encapsulated and value.length >= length:
+        source = value.lies_in(source)
         source.seek(value.offset)
         raw = source.read(length)
     return raw if len(raw) == length else None

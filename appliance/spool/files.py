@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,6 +109,14 @@ def put_durably(body: BinaryIO, target: Path) -> int:
             raise
         fsync_folder(target.parent)
     return size
+
+
+def nameless(folder: Path) -> BinaryIO:
+    """Return a new file of the file system of ``folder`` that no name leads to: it is gone when its process is.
+
+    For what is worked on and kept by nobody. Raises OSError, as its writes do, when the disk is full.
+    """
+    return tempfile.TemporaryFile(dir=folder)  # closed by whoever asked for it
 
 
 def is_part(path: Path) -> bool:

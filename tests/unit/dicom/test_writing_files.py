@@ -182,3 +182,15 @@ def test_an_icon_within_a_sequence_is_copied(tmp_path: Path) -> None:
     again, _ = rewritten(make.file(data))
 
     assert pydicom.dcmread(io.BytesIO(again)).IconImageSequence[0].PixelData == icon.PixelData
+
+
+@pytest.mark.parametrize("syntax", [make.IMPLICIT, make.EXPLICIT, make.DEFLATED])
+def test_a_value_with_a_source_of_its_own_is_written_from_there(syntax: str) -> None:
+    read = part10.read(io.BytesIO(make.file(make.ct(), syntax)))
+    pixels = read.dataset.elements[PIXEL_DATA]
+    read.dataset.put(Element(PIXEL_DATA, pixels.vr, Bulk(6, 4, source=io.BytesIO(b"beforePIXLbehind"))))
+    target = io.BytesIO()
+
+    part10.write(FileMeta.of(read.meta.elements), read.dataset, syntax, read.source, target)
+
+    assert pydicom.dcmread(io.BytesIO(target.getvalue())).PixelData == b"PIXL"

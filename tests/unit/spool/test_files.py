@@ -3,7 +3,10 @@
 import errno
 import io
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -334,3 +337,16 @@ def test_services_that_start_at_the_same_moment_sweep_beside_each_other(tmp_path
 
     assert faults == []
     assert list(root.iterdir()) == []
+
+
+def test_a_nameless_file_leaves_nothing_behind_however_its_process_ends(tmp_path):
+    program = (
+        "import os, pathlib, signal\nfrom appliance.spool.files import nameless\n"
+        f"file = nameless(pathlib.Path({str(tmp_path)!r}))\nfile.write(b'scratch' * 100000)\nfile.flush()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
