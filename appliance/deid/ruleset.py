@@ -12,7 +12,7 @@ from appliance.deid.descriptors import load_vocabulary
 from appliance.deid.language import DEFAULT_OPTIONS, Hold, Quarantine, Route, read_parts
 from appliance.deid.plan import Place
 from appliance.deid.pseudonyms import DayRange
-from appliance.deid.scopes import ALL, Label, Scope, readable
+from appliance.deid.scopes import ALL, Label, Labelling, Scope
 from appliance.deid.standard import Standard, load_standard
 from appliance.deid.transforms import Block, Orders, merged
 from appliance.dicom.element import DataSet
@@ -55,6 +55,7 @@ class Ruleset:
     standard: Standard = field(repr=False, compare=False)
     common_words: frozenset[str] = field(repr=False, compare=False)
     vocabulary: frozenset[str] = field(repr=False, compare=False)
+    _labelling: Labelling = field(repr=False, compare=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False, compare=False)
     _orders: dict[tuple[bool, ...], Orders | None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -68,8 +69,7 @@ class Ruleset:
 
     def labels_of(self, data_set: DataSet, meta: DataSet | None = None) -> frozenset[str]:
         """Return the labels of an original, ALL among them; ``meta`` is its group 2."""
-        original = readable(data_set)
-        return frozenset({ALL, *(label.name for label in self.labels if label.matches(original, meta))})
+        return self._labelling.of(data_set, meta)
 
     def orders(self, labels: frozenset[str]) -> Orders | None:
         """Return what the transformations ask for on an instance with these labels; None if nothing."""
@@ -125,6 +125,7 @@ class RulesFile:
             standard=load_standard(),
             common_words=vocabulary(),
             vocabulary=load_vocabulary() | parts.vocabulary,
+            _labelling=Labelling(parts.labels),
         )
 
 

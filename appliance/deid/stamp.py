@@ -4,6 +4,7 @@ What an earlier de-identification wrote stays; ours is appended. Source: PS3.15 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.deid.dummies import padded
 from appliance.deid.plan import BASIC_CODE, OPTION_CODES
@@ -85,11 +86,16 @@ def _temporal(marks: Marks) -> bytes:
 
 
 def _item(result: DataSet, value: str, meaning: str) -> DataSet:
-    item = DataSet({}, result.little_endian, result.charsets)
-    item.put(Element(_CODE_VALUE, "SH", padded(value.encode("ascii"), "SH")))
-    item.put(Element(_SCHEME, "SH", b"DCM "))
-    item.put(Element(_MEANING, "LO", padded(meaning.encode("ascii"), "LO")))
-    return item
+    return DataSet({element.tag: element for element in _code(value, meaning)}, result.little_endian, result.charsets)
+
+
+@lru_cache(maxsize=len(OPTION_CODES) + 1)
+def _code(value: str, meaning: str) -> tuple[Element, ...]:
+    return (
+        Element(_CODE_VALUE, "SH", padded(value.encode("ascii"), "SH")),
+        Element(_SCHEME, "SH", b"DCM "),
+        Element(_MEANING, "LO", padded(meaning.encode("ascii"), "LO")),
+    )
 
 
 def _bytes(data_set: DataSet, tag: int) -> bytes:
