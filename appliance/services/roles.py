@@ -22,6 +22,7 @@ from appliance.services.receive import Receive
 from appliance.services.watch import Watch
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
+from appliance.watch.expiry import Expiry
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
 from appliance.watch.published import Published
 
@@ -70,6 +71,7 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
 
 def _receive(config: Config, to: Published) -> Service:
     metrics = ReceiveMetrics(to.registry, config.sources)
+    Expiry(to.registry, certificates={} if config.scp.tls is None else {"scp": config.scp.tls.certificate})
     return Receive(
         config,
         Observed(
@@ -105,6 +107,7 @@ def _deidentify(config: Config, to: Published, *, development: bool) -> Service:
 
 
 def _forward(config: Config, to: Published) -> Service:
+    _ends_of_logins(config, to)
     outbox = Outbox(config.state / OUTSIDE)
     done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
     chance = random.SystemRandom().random
@@ -119,3 +122,14 @@ def _forward(config: Config, to: Published) -> Service:
         observer=ForwardMetrics(to.registry, [each.name for each in config.destinations], config.sources),
         chance=chance,
     )
+
+
+def _ends_of_logins(config: Config, to: Published) -> None:
+    """Have it told when what the destinations know us by ends."""
+    certificates = {
+        each.name: each.client_certificate.certificate
+        for each in config.destinations
+        if each.client_certificate is not None
+    }
+    tokens = {each.name: each.auth.token_file for each in config.destinations if each.auth.token_file is not None}
+    Expiry(to.registry, certificates=certificates, tokens=tokens)

@@ -47,6 +47,7 @@ ALSO = {
     ("intake", "pydicom.uid"): "UIDs wherever DICOM is spoken",
     ("outlet", "pydicom.uid"): "UIDs wherever DICOM is spoken",
     ("services", "pydicom.uid"): "UIDs wherever DICOM is spoken",
+    ("watch", "cryptography.x509"): "when certificates end",
     ("cli", "pydicom"): "the demo shows a file before and after, and reads it as its reader will",
 }
 
