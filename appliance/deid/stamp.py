@@ -14,6 +14,7 @@ PATIENT_IDENTITY_REMOVED = 0x00120062
 METHOD = 0x00120063
 METHOD_CODES = 0x00120064
 DATES_MODIFIED = 0x00280303
+BURNED_IN = 0x00280301
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONGEST_METHOD = 0xFFFE - 64
 
@@ -28,6 +29,7 @@ class Marks:
     excepted      but rules kept elements against it: then it cannot be claimed
     dates_kept    dates among them
     dates_moved   a rule moved dates
+    pixels        the pixels of this instance were looked at, and cleaned where need be
     """
 
     rules_digest: str
@@ -36,13 +38,15 @@ class Marks:
     excepted: bool = False
     dates_kept: bool = False
     dates_moved: bool = False
+    pixels: bool = False
 
 
 def codes(marks: Marks) -> tuple[tuple[str, str], ...]:
     """Return (code value, code meaning) of the profile and of every option that was carried out, in order."""
     if not marks.profile:
         return ()
-    options = tuple(sorted(OPTION_CODES[option] for option in marks.options))
+    carried_out = marks.options | {"CleanPixelData"} if marks.pixels else marks.options
+    options = tuple(sorted(OPTION_CODES[option] for option in carried_out))
     return options if marks.excepted else (BASIC_CODE, *options)
 
 
@@ -52,6 +56,8 @@ def stamp(result: DataSet, marks: Marks) -> tuple[str, ...]:
     Without a profile only the rules are named: what else is claimed is theirs to add.
     """
     _method(result, f"appliance, rules {marks.rules_digest[:16]}{_but(marks)}".encode("ascii"))
+    if marks.pixels:
+        result.put(Element(BURNED_IN, "CS", b"NO"))
     if not marks.profile:
         return ()
     result.put(Element(PATIENT_IDENTITY_REMOVED, "CS", b"YES "))

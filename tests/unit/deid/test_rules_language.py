@@ -10,6 +10,7 @@ import yaml
 
 from appliance.deid import blocks, language, scopes
 from appliance.deid.outcome import Deidentified, Excluded, Held, Refused
+from appliance.deid.pixels import devices, policy
 from appliance.deid.pseudonyms import KeyedPseudonyms
 from appliance.deid.ruleset import ALL, load_rules
 from appliance.dicom import part10
@@ -158,7 +159,8 @@ def test_the_readmes_example_can_be_used_and_names_every_key(rules):
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
     assert isinstance(outcome_of(make.file(make.ct()), rules(example)), Deidentified)
-    for word in (*language.KEYS, *blocks.KEYS, *(key for keys in blocks.KEYS.values() for key in keys)):
+    entries = (*blocks.KEYS.values(), policy.LOOK_KEYS, devices.DEVICE_KEYS, tuple(policy.Text))
+    for word in (*language.KEYS, *blocks.KEYS, *(key for keys in entries for key in keys)):
         assert f"`{word}" in README or f"{word}:" in README or f" {word}`" in README, word
 
 
