@@ -116,6 +116,14 @@ class Outbox:
         """A READY instance whose file is not there: the inside does it again, in the same round."""
         self.rows.lost(out, self._clock())
 
+    def file_spoilt(self, out: str) -> None:
+        """A READY instance whose file is not what was written: removed, so that nobody takes it for good, and lost.
+
+        The file first: once the row says it, a new one may come into its place.
+        """
+        unlink(self.layout.ready(out))
+        self.file_lost(out)
+
     def abandon(self, destination: str) -> int:
         """Give up every open delivery to ``destination``, in bounded commits; return how many.
 

@@ -11,7 +11,7 @@ from appliance.outlet.stow import Stow
 from appliance.spool.outbox import Outbox
 from tests.make.destinations import folder_destination, stow_destination
 from tests.make.outside import admit
-from tests.make.parcels import changed, damaged, parcels
+from tests.make.parcels import changed, damaged, parcels, spoil
 from tests.peers.fake_cloud import Act, FakeCloud, fails, hangs_up, nothing, ok, omits, slow, status, truncated
 from tests.peers.forwarding import Forwarding
 from tests.peers.orthanc import Orthanc
@@ -321,6 +321,21 @@ def test_a_ready_file_that_vanished_is_given_back_to_be_made_again(cloud, tmp_pa
 
         assert made[0].sop_instance not in cloud.stored
         assert forwarding.outbox.state(made[0].out) is None
+
+
+def test_a_ready_file_that_the_disk_spoilt_is_never_sent_and_given_back_to_be_made_again(cloud, tmp_path):
+    made = parcels(tmp_path / "made", count=2)
+    forwarding = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY)
+    admit(forwarding.outbox, made)
+    spoilt = next(path for path in files(tmp_path, "ready") if path.stem == made[0].out)
+    spoil(spoilt)
+
+    with forwarding:
+        forwarding.until(lambda: not forwarding.states().get("READY"))
+
+        assert set(cloud.stored) == {made[1].sop_instance}
+        assert forwarding.outbox.state(made[0].out) is None
+        assert not spoilt.exists()
 
 
 def test_nothing_gated_leaves_until_an_operator_opens_the_source(forwarding, cloud, tmp_path):
