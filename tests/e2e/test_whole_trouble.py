@@ -213,7 +213,6 @@ def test_only_what_alone_is_too_large_for_the_destination_waits_for_a_person(tmp
             with front:
                 assert dcmtk.storescu(edge.port, small).returncode == 0
                 edge.until_states(FORWARDED=4, REJECTED=1)
-                edge.until(lambda: edge.waiting(), "listed")
             (waiting,) = edge.waiting()
             assert waiting["reason"] == "too-large-for-destination"
             assert "client_max_body_size" in edge.cli("quarantine", "show", waiting["id"]).stdout
