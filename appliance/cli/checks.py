@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from appliance.config import Config, Destination
 from appliance.deid.ruleset import load_rules
+from appliance.delivery import is_covered
 from appliance.errors import CannotStart, ConfigError
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
@@ -20,14 +20,15 @@ from appliance.outlet.probe import probe
 from appliance.services.watch import services_of
 from appliance.spool.files import free_bytes
 from appliance.spool.overview import Overview, Unreadable
-from appliance.watch.health import STALE_S, problems
+from appliance.watch.health import STALE_S, idle_services, problems
 from appliance.watch.scrape import Watched
 
 MiB = 1024 * 1024
 EARLIEST = 1_767_225_600.0  # 2026-01-01: a clock before that was never set
 AHEAD_S = 300.0  # a file from the future by more says that the clock went back
 LEAST_INSTANCES = 128
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+STARTING_S = 10.0  # while others are at work: for one that was started a moment ago to take its first step
+LOOK_S = 0.2
 
 
 class Severity(IntEnum):
@@ -222,8 +223,7 @@ def _destinations(settings: Config) -> Iterator[Finding]:
 
 
 def _web(name: str, destination: Destination) -> Iterator[Finding]:
-    parts = urlsplit(destination.url)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if not is_covered(destination.url):
         what = f"{destination.url} is not encrypted: images and credentials can be read on the way."
         yield Finding(name, Severity.WARNING, what, "Use https.")
     found = probe(destination)
@@ -245,6 +245,7 @@ def _services(settings: Config) -> Iterator[Finding]:
             "services", Severity.WARNING, "No service runs.", "Start them: appliance run, or appliance.target"
         )
         return
+    _wait_for_first_steps(settings)
     overview = Overview(settings.state)
     try:
         found = problems(_watched(settings), overview, time.time)
@@ -257,6 +258,13 @@ def _services(settings: Config) -> Iterator[Finding]:
         yield Finding("services", Severity.ERROR, problem.what, problem.do)
     if not found:
         yield _fine("services", "Every service takes its steps.")
+
+
+def _wait_for_first_steps(settings: Config) -> None:
+    """Give services that were just started the time to take one, so that nobody is sent to look for a fault."""
+    end = time.monotonic() + STARTING_S
+    while idle_services(_watched(settings), time.time()) and time.monotonic() < end:
+        time.sleep(LOOK_S)
 
 
 def _watched(settings: Config) -> Watched:
