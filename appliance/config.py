@@ -13,6 +13,7 @@ from appliance import yamlfile
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
+from appliance.notification import Notify
 from appliance.yamlfile import Network, demand
 
 MiB = 1024 * 1024
@@ -251,6 +252,7 @@ class Config:
     spool: Spool = field(default_factory=Spool)
     retention: Retention = field(default_factory=Retention)
     watch: Watch = field(default_factory=Watch)
+    notify: Notify | None = None  # left out: nobody is told by message
     file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
 
     def __post_init__(self) -> None:

@@ -17,11 +17,10 @@ from appliance.errors import CannotStart, ConfigError
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
-from appliance.services.watch import services_of
+from appliance.services.watch import watched_of
 from appliance.spool.files import free_bytes
 from appliance.spool.overview import Overview, Unreadable
 from appliance.watch.health import STALE_S, idle_services, problems
-from appliance.watch.scrape import Watched
 
 MiB = 1024 * 1024
 EARLIEST = 1_767_225_600.0  # 2026-01-01: a clock before that was never set
@@ -248,7 +247,7 @@ def _services(settings: Config) -> Iterator[Finding]:
     _wait_for_first_steps(settings)
     overview = Overview(settings.state)
     try:
-        found = problems(_watched(settings), overview, time.time)
+        found = problems(watched_of(settings), overview, time.time)
     except Unreadable as error:
         yield Finding("services", Severity.WARNING, str(error))
         return
@@ -263,18 +262,14 @@ def _services(settings: Config) -> Iterator[Finding]:
 def _wait_for_first_steps(settings: Config) -> None:
     """Give services that were just started the time to take one, so that nobody is sent to look for a fault."""
     end = time.monotonic() + STARTING_S
-    while idle_services(_watched(settings), time.time()) and time.monotonic() < end:
+    while idle_services(watched_of(settings), time.time()) and time.monotonic() < end:
         time.sleep(LOOK_S)
-
-
-def _watched(settings: Config) -> Watched:
-    return Watched(settings.state, settings.site, settings.spool.reserve_bytes, services_of(settings))
 
 
 def _beating(settings: Config) -> set[str]:
     """Return the services that took a step lately."""
     now = time.time()
-    return {role for role, beat in _watched(settings).heartbeats().items() if now - beat < STALE_S}
+    return {role for role, beat in watched_of(settings).heartbeats().items() if now - beat < STALE_S}
 
 
 def _cannot_bind(host: str, port: int) -> str:

@@ -19,10 +19,11 @@ from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge
 from appliance.services.receive import Receive
-from appliance.services.watch import Watch
+from appliance.services.watch import Watch, watched_of
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from appliance.watch.expiry import Expiry
+from appliance.watch.messages import Messages
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
 from appliance.watch.published import Published
 
@@ -62,7 +63,7 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
         "deidentify": partial(_deidentify, config, to, development=development),
         "forward": partial(_forward, config, to),
         "purge": partial(Purge, config),
-        "watch": partial(Watch, config),
+        "watch": partial(_watch, config, to),
     }
     if role not in builders:
         raise CannotStart(f"There is no role '{role}'. Roles: {', '.join(ROLES)}.")
@@ -121,6 +122,17 @@ def _forward(config: Config, to: Published) -> Service:
         ),
         observer=ForwardMetrics(to.registry, [each.name for each in config.destinations], config.sources),
         chance=chance,
+    )
+
+
+def _watch(config: Config, to: Published) -> Service:
+    if config.notify is None:
+        return Watch(config)
+    told = config.state / SIDES["watch"] / "metrics" / "told.json"
+    watched = watched_of(config)
+    return Watch(
+        config,
+        messages=Messages(config.notify, config.site, told, watched.families, to.registry, clock=time.time),
     )
 
 

@@ -234,3 +234,26 @@ def test_identity_domains_join_the_sources_that_share_patient_ids(written):
 def test_a_missing_file_is_told_in_words(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read: No such file or directory\."):
         config.load(Path(tmp_path / "nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("notify", "said"),
+    [
+        ("{every_s: 60}", "notify needs mail or webhook"),
+        ("{mail: {host: m, to: [], sender: a@b.c}}", "at least one address"),
+        ("{mail: {host: m, to: [everybody], sender: a@b.c}}", "addresses"),
+        ("{mail: {host: m, to: [a@b.c], sender: a@b.c, user: edge}}", "go together"),
+        ("{mail: {host: m, to: [a@b.c], sender: a@b.c, user: e, password_file: p, encryption: none}}", "not encrypted"),
+        ("{webhook: {url: 'ftp://x'}}", "http:// or https://"),
+        ("{webhook: {url: 'http://chat.example.org/x', token_file: t}}", "use https"),
+        ("{webhook: {url: 'https://chat.example.org/x'}, timeout_s: 60}", "at most 20"),
+    ],
+)
+def test_a_notification_that_could_not_work_or_would_show_a_secret_is_an_error_with_its_line(tmp_path, notify, said):
+    file = tmp_path / "site.yaml"
+    file.write_text(f"site: s\nstate: ./var\ndestinations: [{{name: r, folder: ./o}}]\nnotify: {notify}\n")
+
+    with pytest.raises(ConfigError, match=said) as raised:
+        config.load(file)
+
+    assert raised.value.line == 4

@@ -23,7 +23,17 @@ FLOORS = {
 }
 
 # Within floor 0: config > model > lifecycle, reasons, yamlfile > errors.
-WORDS = {"": -1, "errors": 0, "lifecycle": 1, "reasons": 1, "yamlfile": 1, "model": 2, "delivery": 2, "config": 3}
+WORDS = {
+    "": -1,
+    "errors": 0,
+    "lifecycle": 1,
+    "reasons": 1,
+    "yamlfile": 1,
+    "model": 2,
+    "delivery": 2,
+    "notification": 2,
+    "config": 3,
+}
 
 HOMES = {
     "click": {"cli"},
