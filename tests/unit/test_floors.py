@@ -38,6 +38,7 @@ WORDS = {
 HOMES = {
     "click": {"cli"},
     "cryptography": {"mapping"},
+    "imagecodecs": {"dicom"},
     "numpy": {"dicom", "deid"},
     "prometheus_client": {"watch"},
     "pydicom": {"dicom", "deid"},
