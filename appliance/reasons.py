@@ -40,6 +40,7 @@ class Reason(Enum):
     # --- quarantined: who it is, what it is -----------------------------------------------------------------------
     NO_PATIENT_ID = "no-patient-id"
     UNLISTED_PATIENT = "unlisted-patient"
+    TWO_PATIENT_IDS = "two-patient-ids"
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     NOT_FORWARDABLE = "not-forwardable"
     # --- quarantined: what it may show ----------------------------------------------------------------------------
@@ -115,6 +116,14 @@ WORDS: dict[Reason, Advice] = {
         "The patient is on no id list, and this site makes no pseudonyms of its own (mapping.missing: quarantine).",
         f"Nothing was sent. Import the list that names the patient ('appliance mapping import'), {_RELEASE}; to let "
         f"the appliance make a pseudonym: {_ACCEPT.format('unlisted-patient')}. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.TWO_PATIENT_IDS: Advice(
+        "Images of its study name another Patient ID: some are another patient's, or the patient was renumbered.",
+        "This image was not sent; what of the study had left before is listed by 'appliance quarantine show ID'. Find "
+        "out whose images these are, and have wrong ones corrected and sent again. If both IDs are of one patient who "
+        "comes from two senders, put these into one domain (identity.domains in the configuration). If they may go "
+        f"as they are: {_ACCEPT.format('two-patient-ids')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.UNKNOWN_SOP_CLASS: Advice(

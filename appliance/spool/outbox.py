@@ -27,7 +27,7 @@ from appliance.spool.files import (
     unlink,
 )
 from appliance.spool.layout import Outside
-from appliance.spool.outbox_view import Delivery, OutsideCount
+from appliance.spool.outbox_view import Delivery, Left, OutsideCount
 from appliance.spool.settled import Ended, Remembered, Settled
 
 __all__ = ["Making", "Outbox"]
@@ -241,6 +241,10 @@ class Outbox:
     def deliveries(self, out: str) -> list[Delivery]:
         """Return how far ``out`` is at each of its destinations."""
         return self.rows.deliveries(out)
+
+    def left(self, studies: Iterable[str]) -> list[Left]:
+        """Return every delivery of every instance of these pseudonymous studies, in order of arrival."""
+        return self.rows.left(studies)
 
     def earlier_digests(self, sop_instance: str, destination: str) -> list[str]:
         """Return digests of what ``destination`` stored under this UID before, the first delivered first.

@@ -42,6 +42,8 @@ class Silent:
 
     def withheld(self, source, reason): ...
 
+    def mixed_study(self, source): ...
+
 
 class House:
     """A site with its services, and the command line."""

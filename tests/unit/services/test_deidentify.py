@@ -30,13 +30,16 @@ class Told:
     """What the service told its metrics."""
 
     def __init__(self):
-        self.deidentified_, self.withheld_ = [], []
+        self.deidentified_, self.withheld_, self.mixed = [], [], []
 
     def deidentified(self, source):
         self.deidentified_.append(source)
 
     def withheld(self, source, reason):
         self.withheld_.append(reason)
+
+    def mixed_study(self, source):
+        self.mixed.append(source)
 
 
 @contextmanager
@@ -211,7 +214,7 @@ def test_an_original_whose_file_is_gone_is_quarantined_and_its_neighbour_passes(
 
 def test_a_pseudonym_that_is_already_anothers_quarantines_the_instance(site, spool, monkeypatch):
     spool_id = arrive(spool, make.ct())
-    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted, _studies: list(minted)[:1])
+    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted, *_: list(minted)[:1])
 
     with running(site) as service:
         work_off(service)
@@ -225,10 +228,10 @@ def test_results_that_cannot_be_committed_are_committed_later_without_doing_them
     full = [True]
     commit = MappingStore.commit
 
-    def sometimes(store, minted, studies):
+    def sometimes(store, *what):
         if full[0]:
             raise SpoolFull("full")
-        return commit(store, minted, studies)
+        return commit(store, *what)
 
     monkeypatch.setattr(MappingStore, "commit", sometimes)
     with running(site) as service:
