@@ -202,11 +202,10 @@ def _burned_in(node: Node, keys: dict[str, Node]) -> BurnedIn:
         return BurnedIn((), node.line)
     if "BoxCoordinates" not in keys or not list_of(keys["BoxCoordinates"], "BoxCoordinates"):
         raise node.wrong("BoxCoordinates are missing: [[left, top, right, bottom], ...].")
-    return BurnedIn(tuple(read_box(each) for each in list_of(keys["BoxCoordinates"], "BoxCoordinates")), node.line)
+    return BurnedIn(tuple(_box(each) for each in list_of(keys["BoxCoordinates"], "BoxCoordinates")), node.line)
 
 
-def read_box(node: Node) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of a box, half open."""
+def _box(node: Node) -> tuple[int, int, int, int]:
     edges = list_of(node, "a box")
     if len(edges) != 4:
         raise node.wrong("a box has four numbers: left, top, right, bottom.")

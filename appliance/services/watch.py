@@ -1,4 +1,4 @@
-"""The watch service: metrics and health for whoever monitors, messages to whoever decides. It changes nothing."""
+"""The watch service: metrics and health for whoever monitors. It reads what others write and changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.spool.overview import Overview
 from appliance.watch.health import problems
-from appliance.watch.messages import Messages
 from appliance.watch.scrape import Watched, scrape
 from appliance.watch.web import Page, Web, as_json
 
@@ -20,13 +19,10 @@ class Watch:
 
     name = "watch"
 
-    def __init__(
-        self, config: Config, *, messages: Messages | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._clock = clock
-        self._messages = messages
-        self._watched = watched_of(config)
+        self._watched = Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))
 
     def start(self) -> None:
         """Open the port. Raises CannotStart when it cannot be had."""
@@ -43,8 +39,8 @@ class Watch:
         return self._web.port
 
     def step(self) -> bool:
-        """Tell by message what is new; pages are answered by threads of their own."""
-        return self._messages is not None and self._messages.step()
+        """There is never work for the loop itself."""
+        return False
 
     def stop(self) -> None:
         """Close the port and the databases."""
@@ -72,8 +68,3 @@ class Watch:
 def services_of(config: Config) -> tuple[str, ...]:
     """Return the services without which the appliance does not do its work as configured."""
     return ("receive", *(("inbox",) if config.inbox is not None else ()), "deidentify", "forward")
-
-
-def watched_of(config: Config) -> Watched:
-    """Return where to look at the services of this configuration."""
-    return Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))

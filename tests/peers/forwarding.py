@@ -17,7 +17,6 @@ from appliance.services.loop import run
 from appliance.services.outside_operator import OutsideOperator
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
-from tests.peers.patience import PATIENCE_S, until
 
 
 class Observed:
@@ -100,7 +99,7 @@ class Forwarding:
         """SIGTERM; return the seconds until it had ended."""
         began = time.monotonic()
         self._stop.set()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(30)
         assert not self._thread.is_alive(), "the service did not end"
         return time.monotonic() - began
 
@@ -111,11 +110,14 @@ class Forwarding:
             counted[each.state.value] += each.n
         return dict(counted)
 
-    def until(self, so: Callable[[], bool], *, every_s: float = 0.01) -> None:
+    def until(self, so: Callable[[], bool], seconds: float = 5.0, *, every_s: float = 0.01) -> None:
         """Wait until it is so, looking ``every_s``."""
-        assert until(so, every_s=every_s), f"not so after {PATIENCE_S} s: {self.states()}"
+        deadline = time.monotonic() + seconds
+        while not so():
+            assert time.monotonic() < deadline, f"not so after {seconds} s: {self.states()}"
+            time.sleep(every_s)
 
-    def until_settled(self) -> dict[str, int]:
+    def until_settled(self, seconds: float = 5.0) -> dict[str, int]:
         """Wait until nothing is READY; return the counts."""
-        self.until(lambda: not self.states().get("READY"))
+        self.until(lambda: not self.states().get("READY"), seconds)
         return self.states()

@@ -30,7 +30,6 @@ from appliance.watch.audit import broken_at
 from tests.make import make
 from tests.make.arrive import arrive
 from tests.make.site import configured
-from tests.peers.patience import PATIENCE_S, until
 
 KEY = bytes.fromhex("5e" * 32)
 PLACE = Place("site", "", {"site"}, ("",), (), "st-elsewhere")
@@ -41,8 +40,6 @@ class Silent:
     def deidentified(self, source): ...
 
     def withheld(self, source, reason): ...
-
-    def mixed_study(self, source): ...
 
 
 class House:
@@ -78,7 +75,7 @@ class House:
 
         self._thread = threading.Thread(target=work)
         self._thread.start()
-        assert started.wait(PATIENCE_S)
+        assert started.wait(20)
 
     def stop(self):
         self._stop.set()
@@ -116,11 +113,10 @@ class House:
         return self.spool.trace(spool_id)[0].instance
 
     def until(self, spool_id, state, reason=""):
-        def so():
-            found = self.instance(spool_id)
-            return (found.state, found.reason) == (state, reason)
-
-        assert until(so, every_s=0.02), self.instance(spool_id)
+        deadline = time.monotonic() + 20
+        while (self.instance(spool_id).state, self.instance(spool_id).reason) != (state, reason):
+            assert time.monotonic() < deadline, self.instance(spool_id)
+            time.sleep(0.02)
 
     def pseudonym(self, number):
         with MappingStore(self.site.mapping_store, KEY) as store:
@@ -391,7 +387,9 @@ def test_a_forgotten_patient_leaves_no_entry_and_no_original_and_is_refused_from
         assert store.pseudonym_of("patient", "site", "P-9") is not None
     again = house.arrive("P-4711")
     house.until(again, State.DISCARDED, Reason.FORGOTTEN.value)
-    assert until(lambda: house.spool.layout.find(again) is None)
+    deadline = time.monotonic() + 5
+    while house.spool.layout.find(again) is not None:
+        assert time.monotonic() < deadline
     assert house.run("mapping", "forget", pseudonym, "--reason", "asked to", "--yes")[0] == 1
 
 

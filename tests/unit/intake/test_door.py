@@ -13,8 +13,7 @@ from appliance.errors import SpoolFull
 from appliance.intake import door as door_module
 from appliance.intake.door import Door
 from appliance.model import Provenance, is_spool_id
-from tests.peers.patience import until
-from tests.peers.receiver import Shelf
+from tests.peers.receiver import Shelf, eventually
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -91,7 +90,7 @@ def test_rows_share_a_commit(shelf: Shelf) -> None:
     for _ in range(50):
         keep_one(door)
 
-    assert until(lambda: sum(batches) == 50)
+    assert eventually(lambda: sum(batches) == 50)
     assert len(batches) < 5
     door.close()
 
@@ -107,7 +106,7 @@ def test_a_journal_in_trouble_refuses_nothing_and_gets_every_row_later(door: Doo
 
     shelf.on_arrived = lambda _arrivals: None
 
-    assert until(lambda: [row.id for row in shelf.rows] == ids)
+    assert eventually(lambda: [row.id for row in shelf.rows] == ids)
     assert door.waiting == 0
 
 

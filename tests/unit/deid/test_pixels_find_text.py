@@ -1,0 +1,132 @@
+"""Text in pictures is found, turned, faint and small too; what cannot be looked at is an error, not an empty answer."""
+
+import numpy as np
+import pytest
+
+from appliance.deid.pixels import find_text, text_models
+from appliance.deid.pixels.box import Box
+from appliance.deid.pixels.find_text import TextFinder
+from appliance.errors import CannotLook
+from tests.make import phantoms
+
+NAME = "DOE, JANE 1956"
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return TextFinder()
+
+
+def with_text(words=NAME, *, size=14, behind=20, ink=230, turned=0, shape=(160, 256), at=(60, 40)):
+    """A grey picture with one line, and the box of its ink."""
+    glyphs = np.rot90(phantoms.drawn(words, "", size), turned // 90)
+    picture = np.full(shape, behind, dtype=np.uint8)
+    top, left = at
+    area = picture[top : top + glyphs.shape[0], left : left + glyphs.shape[1]]
+    area[...] = np.rint(behind + (ink - float(behind)) * glyphs)
+    return picture, Box(left, top, left + glyphs.shape[1], top + glyphs.shape[0])
+
+
+def share_hidden(found, box):
+    hidden = np.zeros((box.bottom, box.right), dtype=bool)
+    for text in found:
+        hidden[max(0, text.box.top) : text.box.bottom, max(0, text.box.left) : text.box.right] = True
+    return hidden[box.top :, box.left :].mean()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({}, id="light on dark"),
+        pytest.param({"behind": 235, "ink": 15}, id="dark on light"),
+        pytest.param({"behind": 20, "ink": 60}, id="faint"),
+        pytest.param({"size": 9}, id="small"),
+        pytest.param({"size": 48, "shape": (200, 512)}, id="large"),
+        pytest.param({"turned": 90, "shape": (256, 160), "at": (40, 60)}, id="running up"),
+        pytest.param({"turned": 270, "shape": (256, 160), "at": (40, 60)}, id="running down"),
+        pytest.param({"at": (0, 0)}, id="in the corner"),
+    ],
+)
+def test_a_line_of_text_is_found_whole(finder, how):
+    picture, box = with_text(**how)
+
+    assert share_hidden(finder.find(picture), box) > 0.95
+
+
+def test_what_is_found_is_read(finder):
+    picture, _ = with_text()
+
+    assert NAME.replace(" ", "") in [text.text.replace(" ", "") for text in finder.find(picture)]
+
+
+def test_text_in_colour_is_found(finder):
+    picture, box = with_text()
+    coloured = np.stack([picture, picture // 2, 255 - picture], axis=2)
+
+    assert share_hidden(finder.find(coloured), box) > 0.95
+
+
+def test_the_same_picture_gives_the_same_answer(finder):
+    picture = phantoms.phantom("XA", 0).pictures[0][:200, :200]
+
+    assert finder.find(picture) == TextFinder().find(picture.copy())
+
+
+def test_a_picture_is_not_changed_by_looking_at_it(finder):
+    picture, _ = with_text()
+    before = picture.copy()
+
+    finder.find(picture)
+
+    assert (picture == before).all()
+
+
+def test_noise_is_not_taken_for_text(finder):
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256), dtype=np.uint8)
+
+    found = finder.find(noise)
+
+    assert sum(text.box.area for text in found) < 0.02 * noise.size
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 5, 3), (0, 0), (0, 7)])
+def test_pictures_of_hardly_any_pixels_hold_no_text(finder, shape):
+    assert finder.find(np.full(shape, 90, dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4), np.uint16),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_refused(finder, picture):
+    with pytest.raises(CannotLook, match="cannot be looked at"):
+        finder.find(picture)
+
+
+def test_a_picture_beyond_all_measure_is_refused_before_it_costs_memory(finder):
+    side = int(find_text.LARGEST**0.5) + 1
+
+    with pytest.raises(CannotLook, match="too large"):
+        finder.find(np.broadcast_to(np.uint8(0), (side, side)))
+
+
+def test_without_its_models_nothing_is_looked_at(monkeypatch):
+    monkeypatch.setattr(text_models, "_CARRIER", "no_such_package")
+
+    with pytest.raises(CannotLook, match="missing"):
+        TextFinder()
+
+
+def test_a_model_that_is_not_the_tested_one_is_not_used():
+    with pytest.raises(CannotLook, match="SHA-256"):
+        text_models.Network((text_models.SEEING[0], "0" * 64), threads=1)
+
+
+def test_the_report_can_name_the_engine_and_its_versions(finder):
+    assert finder.name == "PP-OCRv6-small"
+    assert finder.version.startswith("rapidocr ")
