@@ -6,7 +6,7 @@ VENV   ?= .venv
 CONFIG ?= appliance.yaml
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
-PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age
+PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age prometheus prometheus-alertmanager
 
 .PHONY: setup demo run test check bench lock
 

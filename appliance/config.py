@@ -13,6 +13,7 @@ from appliance import yamlfile
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
+from appliance.notification import Notify
 from appliance.yamlfile import Network, demand
 
 MiB = 1024 * 1024
@@ -20,6 +21,8 @@ GiB = 1024 * MiB
 
 Release = Literal["automatic", "manual"]
 Missing = Literal["mint", "hold", "quarantine"]
+
+LONGEST_HOLD_S = 3600.0  # a delivery that is put off for longer is not believed: a clock was wrong
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 Table 6.2-1, AE: no backslash, no control characters
 
@@ -179,6 +182,10 @@ class Identity:
 
     domains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # domain -> sources
     issuers: tuple[str, ...] = ()  # Issuer of Patient ID values that are told apart
+    hold_study_s: float = 0.0  # each image waits this long, so that a second Patient ID may come before it leaves
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.hold_study_s <= LONGEST_HOLD_S, f"hold_study_s must be 0 to {LONGEST_HOLD_S:g}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +258,7 @@ class Config:
     spool: Spool = field(default_factory=Spool)
     retention: Retention = field(default_factory=Retention)
     watch: Watch = field(default_factory=Watch)
+    notify: Notify | None = None  # left out: nobody is told by message
     file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
 
     def __post_init__(self) -> None:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from appliance.yamlfile import demand
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # hosts that nobody can listen to on the way
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
@@ -28,6 +30,7 @@ class Auth:
     client_id: str = ""
     client_secret_file: Path | None = None
     scope: str = ""
+    in_clear: bool = False  # true: show the secret over http too, where whoever is on the way can read it
 
     def __post_init__(self) -> None:
         needed = {
@@ -38,7 +41,9 @@ class Auth:
         }[self.kind]
         for name in needed:
             demand(bool(getattr(self, name)), f"kind {self.kind} needs {name}.")
-        allowed = {"kind", *needed, *(("scope",) if self.kind == "oidc" else ())}
+        allowed = {"kind", *needed}
+        allowed |= {"in_clear"} if self.kind != "none" else set()
+        allowed |= {"scope"} if self.kind == "oidc" else set()
         for field_ in fields(self):
             # Credentials that would silently not be used are a mistake that costs a day.
             demand(
@@ -47,6 +52,15 @@ class Auth:
             )
         demand(
             not self.token_url or _is_web(self.token_url), "token_url must begin http:// or https:// and name a host."
+        )
+        self.demand_cover("token_url", self.token_url)
+
+    def demand_cover(self, name: str, url: str) -> None:
+        """Demand that no secret is shown to ``url``, the value of ``name``, where it can be read on the way."""
+        demand(
+            self.kind == "none" or self.in_clear or is_covered(url),
+            f"{name} is http, and with auth kind {self.kind} whoever is on the way could read the secret. Write https; "
+            "or, if the way is protected otherwise, auth: {in_clear: true}.",
         )
 
 
@@ -84,10 +98,17 @@ class Destination:
             demand(not parts.query and not parts.fragment, "url must end with the DICOMweb root.")
             demand(not parts.path.rstrip("/").endswith("/studies"), "url must end before /studies.")
             object.__setattr__(self, "url", self.url.rstrip("/"))
+            self.auth.demand_cover("url", self.url)
         demand(self.timeout_s > 0, "timeout_s must be more than 0.")
         demand(1 <= self.connections <= 32, "connections must be 1 to 32.")
         demand(1 <= self.batch_mb <= 1024, "batch_mb must be 1 to 1024.")
         demand(1 <= self.batch_instances <= 1000, "batch_instances must be 1 to 1000.")
+
+
+def is_covered(url: str) -> bool:
+    """Whether nobody on the way can read what is sent to ``url``: it is https, or stays on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme != "http" or parts.hostname in LOOPBACK
 
 
 def _is_web(url: str) -> bool:

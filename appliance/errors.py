@@ -8,6 +8,8 @@
     ├── NotDicom           the bytes are no DICOM file at all
     ├── CannotLook         what looks for text in images is missing, altered or failed: nothing was looked at
     ├── Malformed          the bytes contradict their transfer syntax, or end early
+    ├── CannotDecode       pixels of a kind that is not decoded, or larger than may be looked at
+    ├── CannotEncode       pixels that the wanted transfer syntax cannot hold, or for which there is no encoder
     ├── Unsafe             a path, link or archive member that must not be followed
     └── RequestRefused     an operator asked for what cannot be done now
 
@@ -55,6 +57,14 @@ class CannotLook(ApplianceError):
 
 class Malformed(ApplianceError):
     """The bytes contradict their transfer syntax or end early. Says where (byte offset, tag), never a value."""
+
+
+class CannotDecode(ApplianceError):
+    """Pixels of a kind that is not decoded, or a frame that is too large. Says which, never a value of the patient."""
+
+
+class CannotEncode(ApplianceError):
+    """Pixels that a transfer syntax cannot hold, or for which there is no encoder. Says which and why."""
 
 
 class Unsafe(ApplianceError):

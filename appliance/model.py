@@ -123,6 +123,7 @@ class Ready:
     source           closed label, never raw text
     destinations     names; the deliveries to make
     gated            release: manual: nothing leaves until an operator opens the source
+    not_before       POSIX seconds: nothing leaves earlier
     supersedes       outside name of the round before, "" in the first
     """
 
@@ -140,6 +141,7 @@ class Ready:
     rules_digest: str
     destinations: tuple[str, ...]
     gated: bool = False
+    not_before: float = 0.0
     supersedes: str = ""
 
 

@@ -40,10 +40,15 @@ class Reason(Enum):
     # --- quarantined: who it is, what it is -----------------------------------------------------------------------
     NO_PATIENT_ID = "no-patient-id"
     UNLISTED_PATIENT = "unlisted-patient"
+    TWO_PATIENT_IDS = "two-patient-ids"
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     NOT_FORWARDABLE = "not-forwardable"
     # --- quarantined: what it may show ----------------------------------------------------------------------------
     BURNED_IN_RISK = "burned-in-risk"
+    PIXELS_UNDECODABLE = "pixels-undecodable"
+    PIXELS_TOO_LARGE = "pixels-too-large"
+    PIXELS_TOOK_TOO_LONG = "pixels-took-too-long"
+    TEXT_LEFT = "text-left"
     DOCUMENT = "document"
     IDENTIFIER_LEFT = "identifier-left"
     RULE = "rule"
@@ -113,6 +118,14 @@ WORDS: dict[Reason, Advice] = {
         f"the appliance make a pseudonym: {_ACCEPT.format('unlisted-patient')}. {_DISCARD}",
         acceptable=True,
     ),
+    Reason.TWO_PATIENT_IDS: Advice(
+        "Images of its study name another Patient ID: some are another patient's, or the patient was renumbered.",
+        "This image was not sent; what of the study had left before is listed by 'appliance quarantine show ID'. Find "
+        "out whose images these are, and have wrong ones corrected and sent again. If both IDs are of one patient who "
+        "comes from two senders, put these into one domain (identity.domains in the configuration). If they may go "
+        f"as they are: {_ACCEPT.format('two-patient-ids')}. {_DISCARD}",
+        acceptable=True,
+    ),
     Reason.UNKNOWN_SOP_CLASS: Advice(
         "The SOP Class is private or not known, so what its elements mean is not known.",
         f"Nothing was sent. If the class is safe, list it under SopClasses in the rules, {_RELEASE}. {_DISCARD}",
@@ -122,9 +135,33 @@ WORDS: dict[Reason, Advice] = {
         f"Nothing was sent and nothing needs to be. {_DISCARD}",
     ),
     Reason.BURNED_IN_RISK: Advice(
-        "Images of this kind often show the patient's name in the pixels, and pixels are not cleaned yet.",
+        "Images of this kind often show the patient's name in the pixels, and nobody but a person can tell.",
         "Nothing was sent. Look at the image; if no text identifies the patient: "
         f"{_ACCEPT.format('burned-in-risk')}. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.PIXELS_UNDECODABLE: Advice(
+        "Its pixels must be looked at for text and cannot be decoded: a video, a transfer syntax without a decoder, or "
+        "broken pixel data.",
+        "Nothing was sent. Have it sent in another transfer syntax; Explicit VR Little Endian always works. "
+        f"If such images are known to be clean, except them under Pixels in the rules, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.PIXELS_TOO_LARGE: Advice(
+        "A frame has more pixels than may be looked at (pixels.max_pixels), or looking at it takes more memory than a "
+        "worker may have (pixels.memory_mb).",
+        f"Nothing was sent. If the machine has the memory, raise the limit and restart, {_RELEASE}; or look at the "
+        f"image, and if no text identifies the patient: {_ACCEPT.format('pixels-too-large')}. {_DISCARD}",
+        acceptable=True,
+    ),
+    Reason.PIXELS_TOOK_TOO_LONG: Advice(
+        "Looking for text in its pixels took longer than it may (pixels.timeout_s).",
+        "Nothing was sent. If it has very many frames or the machine was overloaded, raise the limit, restart, "
+        f"{_RELEASE}. {_DISCARD}",
+    ),
+    Reason.TEXT_LEFT: Advice(
+        "Its pixels were cleaned, and text that may identify the patient can still be read in the result.",
+        "Nothing was sent. Look at it with 'appliance pixels FILE.dcm -o FILE.png'; add the device and the place to "
+        f"Devices in the rules, {_RELEASE}; if it is a false alarm: {_ACCEPT.format('text-left')}. {_DISCARD}",
         acceptable=True,
     ),
     Reason.DOCUMENT: Advice(

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from appliance.deid import blocks, language
+from appliance.deid.pixels import devices, policy
 from appliance.deid.plan import CARRIED_OUT
 from appliance.deid.reading import SPELLINGS
 from appliance.deid.scopes import SCOPE_KEYS
@@ -18,6 +19,12 @@ TEXTS = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
 PATTERNS = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
 VALUE = {"type": ["string", "integer"]}
 EDGE = {"type": "integer", "minimum": 0, "maximum": 65_535}
+SIZE = {"type": "integer", "minimum": 1, "maximum": devices.MOST_PIXELS}
+BOXES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "items": EDGE, "minItems": 4, "maxItems": 4},
+}
 VALUES: dict[str, Any] = {  # of a key of an entry, by its name
     "TagPatterns": PATTERNS,
     "ExceptTagPatterns": TEXTS,
@@ -31,11 +38,7 @@ VALUES: dict[str, Any] = {  # of a key of an entry, by its name
     "VR": {"enum": blocks.VRS},
     "OverwriteIfExists": {"type": "boolean"},
     "Type": {"enum": ["Manual", "OCR"]},
-    "BoxCoordinates": {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "array", "items": EDGE, "minItems": 4, "maxItems": 4},
-    },
+    "BoxCoordinates": BOXES,
     "Action": {"enum": ["Remove", "Empty"]},
 }
 NEEDED = {  # by type of transformation
@@ -74,6 +77,12 @@ def transformation(kind: str) -> dict[str, Any]:
     return {"anyOf": [TEXT, listed({"anyOf": [TEXT, entry]})]}
 
 
+def device() -> dict[str, Any]:
+    """A device and where it writes."""
+    sizes = {"Rows": SIZE, "Columns": SIZE, "Boxes": BOXES}
+    return closed({key: sizes.get(key, TEXT) for key in devices.DEVICE_KEYS}, needed=("Name", "Boxes"))
+
+
 def schema() -> dict[str, Any]:
     """The whole."""
     scope = dict.fromkeys(SCOPE_KEYS, TEXTS)
@@ -94,6 +103,13 @@ def schema() -> dict[str, Any]:
         "Quarantine": listed(
             closed({**scope, "Why": TEXT, "Reason": {"enum": sorted(language.REASONS)}}, needed=("Why",))
         ),
+        "Pixels": listed(
+            closed(
+                {**scope, "Regions": {"type": "boolean"}, "Text": {"enum": list(policy.Text)}, "Why": TEXT},
+                needed=("Why",),
+            )
+        ),
+        "Devices": listed(device()),
         **{kind: kinds[kind] for kind in language.EVERYWHERE},
         "Transformations": listed(closed({"Scope": closed(scope), **kinds, "Transcode": uid}, needed=("Scope",))),
     }

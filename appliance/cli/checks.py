@@ -9,25 +9,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from appliance.config import Config, Destination
 from appliance.deid.ruleset import load_rules
+from appliance.delivery import is_covered
 from appliance.errors import CannotStart, ConfigError
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
-from appliance.services.watch import services_of
+from appliance.services.watch import watched_of
 from appliance.spool.files import free_bytes
 from appliance.spool.overview import Overview, Unreadable
-from appliance.watch.health import STALE_S, problems
-from appliance.watch.scrape import Watched
+from appliance.watch.health import STALE_S, idle_services, problems
 
 MiB = 1024 * 1024
 EARLIEST = 1_767_225_600.0  # 2026-01-01: a clock before that was never set
 AHEAD_S = 300.0  # a file from the future by more says that the clock went back
 LEAST_INSTANCES = 128
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+STARTING_S = 10.0  # while others are at work: for one that was started a moment ago to take its first step
+LOOK_S = 0.2
 
 
 class Severity(IntEnum):
@@ -222,8 +222,7 @@ def _destinations(settings: Config) -> Iterator[Finding]:
 
 
 def _web(name: str, destination: Destination) -> Iterator[Finding]:
-    parts = urlsplit(destination.url)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if not is_covered(destination.url):
         what = f"{destination.url} is not encrypted: images and credentials can be read on the way."
         yield Finding(name, Severity.WARNING, what, "Use https.")
     found = probe(destination)
@@ -245,9 +244,10 @@ def _services(settings: Config) -> Iterator[Finding]:
             "services", Severity.WARNING, "No service runs.", "Start them: appliance run, or appliance.target"
         )
         return
+    _wait_for_first_steps(settings)
     overview = Overview(settings.state)
     try:
-        found = problems(_watched(settings), overview, time.time)
+        found = problems(watched_of(settings), overview, time.time)
     except Unreadable as error:
         yield Finding("services", Severity.WARNING, str(error))
         return
@@ -259,14 +259,17 @@ def _services(settings: Config) -> Iterator[Finding]:
         yield _fine("services", "Every service takes its steps.")
 
 
-def _watched(settings: Config) -> Watched:
-    return Watched(settings.state, settings.site, settings.spool.reserve_bytes, services_of(settings))
+def _wait_for_first_steps(settings: Config) -> None:
+    """Give services that were just started the time to take one, so that nobody is sent to look for a fault."""
+    end = time.monotonic() + STARTING_S
+    while idle_services(watched_of(settings), time.time()) and time.monotonic() < end:
+        time.sleep(LOOK_S)
 
 
 def _beating(settings: Config) -> set[str]:
     """Return the services that took a step lately."""
     now = time.time()
-    return {role for role, beat in _watched(settings).heartbeats().items() if now - beat < STALE_S}
+    return {role for role, beat in watched_of(settings).heartbeats().items() if now - beat < STALE_S}
 
 
 def _cannot_bind(host: str, port: int) -> str:

@@ -57,24 +57,19 @@ def command(
     recipe = recipe_for(settings, rules, key_file)
     files = _files(sources, target)
     domain = "site" if settings is None else settings.domain_of(UNLISTED, "")
-    fates: list[Fate] = []
     with (
         _progress() as progress,
         Offline(recipe, target.absolute(), jobs or os.cpu_count() or 1) as run,
     ):
         bar = progress.add_task("De-identifying", total=len(files))
 
-        def told(fate: Fate) -> None:
-            fates.append(fate)
-            progress.advance(bar)
-
         try:
-            run.run(files, domain, told)
+            run.run(files, domain, lambda: progress.advance(bar))
         finally:
             if report is not None:
-                _write_report(report, recipe, fates, len(files))
+                _write_report(report, recipe, list(run.fates.values()), len(files))
     _summarize(run, target)
-    return SOME_WITHHELD if any(fate.outcome == WITHHELD for fate in fates) else 0
+    return SOME_WITHHELD if any(fate.outcome == WITHHELD for fate in run.fates.values()) else 0
 
 
 def _files(sources: Sequence[Path], target: Path) -> list[Path]:

@@ -5,8 +5,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from appliance.errors import CannotStart
+from appliance.mapping.listed import Book
+from appliance.mapping.store import Met
 from appliance.model import ONLY_PROJECT, UNLISTED, Provenance
 from appliance.reasons import Reason
 from appliance.services.deidentify import DEATHS
@@ -58,18 +61,25 @@ def files_in(sources: Sequence[Path], without: Path) -> Iterator[Path]:
 class Offline:
     """One run. A context manager: on leaving, workers have ended and nothing half-made is left in ``target``.
 
+    A study in which a second Patient ID is met is withheld whole, in whatever order its files came: what was delivered
+    of it is taken back.
+
+    fates   what became of each file, by its place in the sources
     target  folder for study/series/instance files
     jobs    worker processes
     """
 
     def __init__(self, recipe: Recipe, target: Path, jobs: int) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()  # (outcome, reason) -> files
+        self.fates: dict[int, Fate] = {}
         self._target = target
         self._making = target / f".making-{secrets.token_hex(4)}"
         self._pool = Pool[Job, Result](jobs, partial(equip_process, recipe, "ERROR"), _work, timeout_s=TIMEOUT_S)
         self._first: dict[str, Path] = {}  # digest of an original -> where it was
         self._taken: set[Path] = set()
         self._deaths: Counter[str] = Counter()
+        self._met: defaultdict[bytes, set[bytes]] = defaultdict(set)  # study -> who was met in it
+        self._delivered: defaultdict[bytes, list[int]] = defaultdict(list)  # study -> places of its files
+        self._book = None if recipe.mapping is None else Book(recipe.mapping, recipe.key)
 
     def __enter__(self) -> Self:
         self._making.mkdir(parents=True)
@@ -78,10 +88,17 @@ class Offline:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.stop()
+        if self._book is not None:
+            self._book.close()
         shutil.rmtree(self._making, ignore_errors=True)
 
-    def run(self, sources: Sequence[Path], domain: str, told: Callable[[Fate], None]) -> None:
-        """De-identify every file and tell what became of each. Raises CannotStart when ``target`` takes no more."""
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """(outcome, reason) -> files."""
+        return Counter((fate.outcome, fate.reason) for fate in self.fates.values())
+
+    def run(self, sources: Sequence[Path], domain: str, done: Callable[[], None]) -> None:
+        """De-identify every file, calling ``done`` after each. Raises CannotStart when ``target`` takes no more."""
         waiting = iter(enumerate(sources))
         left = len(sources)
         while left:
@@ -91,8 +108,35 @@ class Offline:
                 fate = self._fate(answer)
                 if fate is not None:
                     left -= 1
-                    self.counts[fate.outcome, fate.reason] += 1
-                    told(fate)
+                    self.fates[int(answer.job.id)] = fate
+                    self._meet(answer, fate)
+                    done()
+
+    def _meet(self, answer: Finished[Job, Result] | Died[Job] | Overran[Job], fate: Fate) -> None:
+        """Note who was met in which study, and take back what was delivered of one with two Patient IDs."""
+        met = None
+        if isinstance(answer, Finished) and isinstance(answer.result, Made | Withheld):
+            met = answer.result.met
+        if met is None:
+            return
+        self._met[met.study].add(met.person)
+        if fate.output is not None:
+            self._delivered[met.study].append(int(answer.job.id))
+        if len(self._met[met.study]) > 1 or self._site_met_others(met):
+            for number in self._delivered.pop(met.study, ()):
+                self._take_back(number)
+
+    def _site_met_others(self, met: Met) -> bool:
+        return self._book is not None and self._book.others(met) > 0
+
+    def _take_back(self, number: int) -> None:
+        fate = self.fates[number]
+        if fate.output is not None:
+            fate.output.unlink(missing_ok=True)
+            with suppress(OSError):  # until they are empty
+                fate.output.parent.rmdir()
+                fate.output.parent.parent.rmdir()
+        self.fates[number] = Fate(fate.source, WITHHELD, Reason.TWO_PATIENT_IDS.value)
 
     def _job(self, number: int, source: Path, domain: str) -> Job:
         return Job(

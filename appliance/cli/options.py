@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +112,11 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, tit
 def counted(number: int, what: str = "instance") -> str:
     """Return how many of what, as a person says it: ``1 instance``, ``2 instances``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def moment(seconds: float) -> str:
+    """Return POSIX seconds as UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def age(seconds: float) -> str:

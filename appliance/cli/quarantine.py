@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from appliance.cli.ask import ask, checked_ids, sure
-from appliance.cli.options import Commands, answer, load, say, show_table, with_config
-from appliance.cli.trace import moment
+from appliance.cli.left import as_rows, left_of_mixed, show_left
+from appliance.cli.options import Commands, answer, load, moment, say, show_table, with_config
 from appliance.cli.trace import visible as visible_state
 from appliance.errors import RequestRefused
 from appliance.lifecycle import State
@@ -62,6 +62,7 @@ def show(config_file: Path | None, as_json: bool, spool_id: str) -> None:
     overview = Overview(settings.state)
     try:
         found = overview.trace(spool_id)
+        left = as_rows(left_of_mixed(overview, found[0][0])) if found else []
     finally:
         overview.close()
     if not found or not found[0][0].instance.reason:
@@ -82,6 +83,8 @@ def show(config_file: Path | None, as_json: bool, spool_id: str) -> None:
         "acceptable": reason.words.acceptable,
         "original": str(original) if original is not None else None,
         "rejected_file": str(rejected) if rejected is not None and rejected.exists() else None,
+        "study": trace.study,
+        "left": left,
     }
     if as_json:
         answer(content)
@@ -92,49 +95,67 @@ def show(config_file: Path | None, as_json: bool, spool_id: str) -> None:
     say(f"Original: {content['original'] or 'no longer here'}")
     if content["rejected_file"]:
         say(f"De-identified: {content['rejected_file']}")
+    if reason is Reason.TWO_PATIENT_IDS:
+        show_left(left)
 
 
 @command.command("release")
 @with_config
 @click.option("--reason", "code", type=CODES, metavar="CODE", help="All that wait for this reason.")
+@click.option("--study", default="", metavar="UID", help="With --reason: only those of this pseudonymous study.")
 @click.option("--accept", type=CODES, metavar="CODE", help="Accept this reason for these bytes; audited.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("ids", nargs=-1, metavar="[ID…]")
 def release(
-    config_file: Path | None, as_json: bool, code: str | None, accept: str | None, yes: bool, ids: tuple[str, ...]
+    config_file: Path | None,
+    as_json: bool,
+    code: str | None,
+    study: str,
+    accept: str | None,
+    yes: bool,
+    ids: tuple[str, ...],
 ) -> int:
     """Process instances again, by today's rules: those named, or all that wait for a reason."""
     settings = load(config_file)
-    args = _chosen(ids, code)
+    args = _chosen(ids, code, study)
     if accept is not None:
         if not Reason(accept).words.acceptable:
             raise RequestRefused(f"'{accept}' can't be accepted; nothing was changed. {Reason(accept).words.advice}")
         args["accept"] = accept
     if code is not None and accept is not None:
-        sure(f"Accept '{accept}' for every instance that waits for '{code}'?", yes=yes)
+        sure(f"Accept '{accept}' for every instance that waits for '{code}'{_of(study)}?", yes=yes)
     return ask(settings, OWNER, "release", args, as_json=as_json, done="Processed again by today's rules: {}.")
 
 
 @command.command("discard")
 @with_config
 @click.option("--reason", "code", type=CODES, metavar="CODE", help="All that wait for this reason.")
+@click.option("--study", default="", metavar="UID", help="With --reason: only those of this pseudonymous study.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.argument("ids", nargs=-1, metavar="[ID…]")
-def discard(config_file: Path | None, as_json: bool, code: str | None, yes: bool, ids: tuple[str, ...]) -> int:
+def discard(
+    config_file: Path | None, as_json: bool, code: str | None, study: str, yes: bool, ids: tuple[str, ...]
+) -> int:
     """Let instances go: those named, or all that wait for a reason. Originals stay for retention.discarded_days."""
     settings = load(config_file)
-    args = _chosen(ids, code)
+    args = _chosen(ids, code, study)
     if code is not None:
-        sure(f"Discard every instance that waits for '{code}'?", yes=yes)
+        sure(f"Discard every instance that waits for '{code}'{_of(study)}?", yes=yes)
     days = settings.retention.discarded_days
     done = f"Discarded: {{}}; their originals stay for {days:g} days."
     return ask(settings, OWNER, "discard", args, as_json=as_json, done=done)
 
 
-def _chosen(ids: Sequence[str], code: str | None) -> dict[str, Any]:
-    if bool(ids) == (code is not None):
-        raise RequestRefused("Name ids, or a reason with --reason CODE; nothing was changed.")
-    return {"ids": checked_ids(ids)} if ids else {"reason": code}
+def _chosen(ids: Sequence[str], code: str | None, study: str) -> dict[str, Any]:
+    if bool(ids) == (code is not None) or (ids and study):
+        raise RequestRefused("Name ids, or a reason with --reason CODE and, if needed, --study; nothing was changed.")
+    if ids:
+        return {"ids": checked_ids(ids)}
+    return {"reason": code} | ({"study": study} if study else {})
+
+
+def _of(study: str) -> str:
+    return f" in the study {study}" if study else ""
 
 
 def _waiting(overview: Overview, reasons: Sequence[Reason], limit: int) -> Iterator[tuple[Instance, str]]:

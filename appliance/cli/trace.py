@@ -1,13 +1,13 @@
 """``appliance trace ID``: one instance's way, from the door to each destination, without a word of the patient."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from appliance.cli.options import answer, load, plain, say, show_table, with_config
+from appliance.cli.left import as_rows, left_of_mixed, show_left
+from appliance.cli.options import answer, load, moment, plain, say, show_table, with_config
 from appliance.errors import RequestRefused
 from appliance.lifecycle import State
 from appliance.model import ONLY_PROJECT
@@ -29,6 +29,7 @@ def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
     overview = Overview(settings.state)
     try:
         found = overview.trace(id_or_uid)
+        left = [as_rows(left_of_mixed(overview, trace)) for trace, _ in found]
     finally:
         overview.close()
     if not found:
@@ -36,7 +37,9 @@ def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
             "Nothing here has this id or UID; nothing was changed. Ids are shown by: appliance quarantine list, and by "
             "the log. Rows are kept for retention.rows_days; of a file that a clinic dropped see its receipt."
         )
-    content = [_content(trace, deliveries) for trace, deliveries in found]
+    content = [
+        _content(trace, deliveries) | {"left": rows} for (trace, deliveries), rows in zip(found, left, strict=True)
+    ]
     if as_json:
         answer({"instances": content})
     else:
@@ -50,11 +53,6 @@ def visible(trace: Trace) -> str:
     if trace.instance.state is not State.PASSED:
         return trace.instance.state.value
     return trace.outside or State.READY.value
-
-
-def moment(seconds: float) -> str:
-    """Return POSIX seconds as UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _content(trace: Trace, deliveries: Sequence[Delivery]) -> dict[str, Any]:
@@ -79,6 +77,7 @@ def _content(trace: Trace, deliveries: Sequence[Delivery]) -> dict[str, Any]:
         "accepted": sorted(instance.accepted),
         "out": instance.out,
         "sop_instance": trace.sop_instance,
+        "study": trace.study,
         "original_purged": trace.purged,
         "deliveries": [_delivery(each) for each in deliveries],
         "history": [
@@ -114,8 +113,10 @@ def _show(content: dict[str, Any]) -> None:
         words = Reason(content["reason"]).words
         say(f"{content['reason']}. {words.what} {content['detail']}")
         say(words.advice.replace(" ID", f" {content['id']}"))
-    told = ("received", "bytes", "source", "project", "calling_ae", "called_ae", "peer", "out", "sop_instance")
+    told = ("received", "bytes", "source", "project", "calling_ae", "called_ae", "peer", "out", "sop_instance", "study")
     show_table(("", ""), [(name, content[name]) for name in told if content[name]])
+    if content["reason"] == Reason.TWO_PATIENT_IDS.value:
+        show_left(content["left"])
     if content["history"]:
         show_table(
             ("at", "round", "event", "state and reason", "by"),

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.options import say, show_table
-from appliance.cli.trace import moment
 from appliance.config import Config
 from appliance.deid.pseudonyms import DayRange, KeyedPseudonyms, project_key
 from appliance.errors import RequestRefused
@@ -112,35 +110,6 @@ def left_of(settings: Config, store: MappingStore, pseudonyms: list[str]) -> lis
         return overview.left(studies) if studies else []
     finally:
         overview.close()
-
-
-def has_left(left: Left) -> bool:
-    """Whether this delivery put the instance into somebody else's hands."""
-    return left.delivery == "STORED" or (not left.delivery and left.state in ("FORWARDED", "SUPERSEDED"))
-
-
-def as_rows(deliveries: list[Left]) -> list[dict[str, object]]:
-    """Return what left as JSON can hold it: a row a study and destination."""
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    last: dict[tuple[str, str], float] = {}
-    for each in deliveries:
-        if not has_left(each):
-            continue
-        key = (each.study, each.destination)
-        row = rows.setdefault(key, {"study": each.study, "destination": each.destination, "instances": 0, "last": ""})
-        row["instances"] = int(str(row["instances"])) + 1
-        last[key] = max(last.get(key, 0.0), each.at)
-        row["last"] = moment(last[key]) if last[key] else ""
-    return list(rows.values())
-
-
-def show_left(rows: list[dict[str, object]]) -> None:
-    """Show a person what left, to where and when."""
-    if not rows:
-        say("Nothing of it has left.")
-        return
-    columns = ("study", "destination", "instances", "last")
-    show_table(columns, [[row[name] for name in columns] for row in rows], title="what has left already")
 
 
 def list_file(text: str) -> Path:

@@ -202,10 +202,11 @@ def _burned_in(node: Node, keys: dict[str, Node]) -> BurnedIn:
         return BurnedIn((), node.line)
     if "BoxCoordinates" not in keys or not list_of(keys["BoxCoordinates"], "BoxCoordinates"):
         raise node.wrong("BoxCoordinates are missing: [[left, top, right, bottom], ...].")
-    return BurnedIn(tuple(_box(each) for each in list_of(keys["BoxCoordinates"], "BoxCoordinates")), node.line)
+    return BurnedIn(tuple(read_box(each) for each in list_of(keys["BoxCoordinates"], "BoxCoordinates")), node.line)
 
 
-def _box(node: Node) -> tuple[int, int, int, int]:
+def read_box(node: Node) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a box, half open."""
     edges = list_of(node, "a box")
     if len(edges) != 4:
         raise node.wrong("a box has four numbers: left, top, right, bottom.")

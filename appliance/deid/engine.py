@@ -185,6 +185,9 @@ class Engine:
             # A study's own number, not its original one's: half of all studies are number 1 somewhere.
             about = self.study if element.tag == _STUDY_ID else f"{self.own[0]}\n{self.own[1]}\n{text}"
             return self._text_out(self.pseudonyms.text(tag_text(element.tag), about), element)
+        if "\\" not in text:
+            one = self._value(act, text, element)
+            return None if one is None else self._text_out(one, element)
         parts = [self._value(act, part, element) for part in text.split("\\")]
         values = [part for part in parts if part is not None]
         return self._text_out("\\".join(values), element) if len(values) == len(parts) else None

@@ -10,6 +10,9 @@ from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine, latin, patient_number
 from appliance.deid.given import ByRules, untouched
 from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refused, Report
+from appliance.deid.pixels.identifying import Judge
+from appliance.deid.pixels.looking import Ask, Pixels, look
+from appliance.deid.pixels.policy import Task
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import Pseudonyms
 from appliance.deid.rewrite import CannotFollow, Rewriter
@@ -20,7 +23,7 @@ from appliance.deid.transcode import can_transcode, told_vrs
 from appliance.deid.transforms import Orders
 from appliance.deid.uids import is_uid, is_well_known
 from appliance.deid.verify import SecondLook, pieces
-from appliance.dicom.element import PIXEL_DATA, SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
+from appliance.dicom.element import SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
 from appliance.dicom.meta import FileMeta
 from appliance.dicom.part10 import Part10
 from appliance.dicom.syntaxes import syntax_of
@@ -31,6 +34,8 @@ from appliance.reasons import Reason
 
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 PATIENT_ID, ISSUER = 0x00100020, 0x00100021
+# A person looked at the pixels and took them upon themselves: nobody looks again.
+_LOOKED_AT = frozenset({Reason.BURNED_IN_RISK.value, Reason.PIXELS_TOO_LARGE.value})
 
 
 def deidentify(
@@ -41,11 +46,13 @@ def deidentify(
     provenance: Provenance,
     accepted: frozenset[str],
     domain: str,
+    pixels: Pixels | None = None,
 ) -> Outcome:
     """Return what becomes of an original under ``rules``. Nothing is written, and ``original`` is not changed.
 
     accepted  codes of reasons that an operator accepted for these bytes
     domain    identity domain of the sender: within it the same Patient ID is the same patient
+    pixels    who looks at pixels that must be looked at; None: nobody can, and such an instance is refused
 
     The values that Bulk stands for stay in ``original.source``; those that are not pixels are searched there.
     """
@@ -70,7 +77,7 @@ def deidentify(
         if entry.reason.value not in accepted and entry.scope.covers(labels):
             return Refused(entry.reason, f"By rule, line {entry.line}: {entry.why}.")
     orders = rules.orders(labels)
-    refused = None if orders is None else _cannot_yet(orders, original, accepted)
+    refused = None if orders is None else _cannot_yet(orders, original)
     if refused is not None:
         return refused
     engine = _engine(original, rules, pseudonyms, own)
@@ -80,8 +87,9 @@ def deidentify(
         if "RetainUIDs" not in rules.options:
             _misused_uids(engine, result, uids)
         _character_set(result)
+        second = _second_look(original, engine, rules)
         if Reason.IDENTIFIER_LEFT.value not in accepted:
-            left = _second_look(original, engine, rules).first_hit(
+            left = second.first_hit(
                 result,
                 {id(element) for element in engine.placed},
                 lambda bulk: _bulk(original, bulk),
@@ -89,6 +97,12 @@ def deidentify(
             )
             if left is not None:
                 return Refused(Reason.IDENTIFIER_LEFT, f"It stands in {left}.")
+        task = None if accepted & _LOOKED_AT else rules.task_for(labels, data, original.meta)
+        if task is not None:
+            judge = Judge(second, engine.descriptors if "CleanDescriptors" in rules.options else None)
+            refused = look(original, result, _ask(task, original, rules, judge, accepted), pixels, engine.report)
+            if refused is not None:
+                return refused
     except Malformed as error:
         return Refused(Reason.MALFORMED, str(error))
     except CannotFollow as error:
@@ -100,11 +114,8 @@ def deidentify(
     return _in_syntax(done, orders)
 
 
-def _cannot_yet(orders: Orders, original: Part10, accepted: frozenset[str]) -> Refused | None:
-    """Say which transformation would need the pixels: they are neither masked nor decoded by this version."""
-    if orders.burned_in and PIXEL_DATA in original.dataset and Reason.BURNED_IN_RISK.value not in accepted:
-        rule = orders.burned_in[0]
-        return Refused(Reason.BURNED_IN_RISK, f"By rule, line {rule.line}: {rule.name} is not carried out yet.")
+def _cannot_yet(orders: Orders, original: Part10) -> Refused | None:
+    """Say which transformation would need a codec that this version has not."""
     transcode = orders.transcode
     if transcode is not None and not can_transcode(original.transfer_syntax, transcode.syntax):
         return Refused(
@@ -113,6 +124,16 @@ def _cannot_yet(orders: Orders, original: Part10, accepted: frozenset[str]) -> R
             "codec, which this version has not.",
         )
     return None
+
+
+def _ask(task: Task, original: Part10, rules: Ruleset, judge: Judge, accepted: frozenset[str]) -> Ask:
+    return Ask(
+        task,
+        devices=rules.devices,
+        judge=judge,
+        prove=Reason.TEXT_LEFT.value not in accepted,
+        syntax=original.transfer_syntax,
+    )
 
 
 def _cleaned(
@@ -210,7 +231,8 @@ def _bulk(original: Part10, bulk: Bulk) -> Iterator[bytes]:
 def _result(
     original: Part10, engine: Engine, result: DataSet, rules: Ruleset, uids: dict[int, str], labels: frozenset[str]
 ) -> Deidentified:
-    engine.report.codes = stamp(result, _marks(rules, engine.by_rules))
+    marks = replace(_marks(rules, engine.by_rules), pixels=engine.report.pixels is not None)
+    engine.report.codes = stamp(result, marks)
     new = {tag: latin(_value(result, tag)) for tag in (SOP_INSTANCE, STUDY, SERIES)}
     return Deidentified(
         meta=FileMeta(uids[SOP_CLASS], new[SOP_INSTANCE], original.transfer_syntax),

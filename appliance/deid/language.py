@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from appliance.deid.blocks import read_block, read_everywhere, read_prefix
 from appliance.deid.clues import folded
+from appliance.deid.pixels.devices import Device, read_devices
+from appliance.deid.pixels.policy import Look, read_looks
 from appliance.deid.plan import CARRIED_OUT, OPTION_CODES
 from appliance.deid.pseudonyms import DayRange
 from appliance.deid.reading import keys_of, list_of, text_of, word_of
@@ -37,6 +39,8 @@ KEYS = (
     "ScopeToForward",
     "Destinations",
     "Quarantine",
+    "Pixels",
+    "Devices",
     "Hold",
     *EVERYWHERE,
     "Transformations",
@@ -78,7 +82,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a file says, part by part; see ``Ruleset``."""
+    """What a file says, part by part; see ``Ruleset``. ``looks``: None where the file does not say."""
 
     profile: bool
     options: frozenset[str]
@@ -90,6 +94,8 @@ class Parts:
     routes: tuple[Route, ...]
     hold: tuple[Hold, ...]
     quarantine: tuple[Quarantine, ...]
+    looks: tuple[Look, ...] | None
+    devices: tuple[Device, ...]
     blocks: tuple[Block, ...]
     uid_prefix: str
 
@@ -118,6 +124,8 @@ def read_parts(root: Node) -> Parts:
         routes=_routes(keys.get("Destinations"), names),
         hold=_hold(keys.get("Hold"), names),
         quarantine=_quarantine(keys.get("Quarantine"), names),
+        looks=read_looks(keys["Pixels"], names) if "Pixels" in keys else None,
+        devices=read_devices(keys["Devices"]) if "Devices" in keys else (),
         blocks=(*_everywhere(keys), *(read_block(entry, names) for entry in entries)),
         uid_prefix=read_prefix(entries),
     )
@@ -149,6 +157,10 @@ def _options(node: Node | None) -> frozenset[str]:
         word = text_of(child, "an option")
         if word not in OPTION_CODES:
             raise child.wrong(f"the option '{word}' is not known.{suggestion(word, OPTION_CODES)}")
+        if word == "CleanPixelData":
+            raise child.wrong(
+                "pixels are cleaned as 'Pixels' says, and then claimed so, image by image. Remove it here."
+            )
         if word not in CARRIED_OUT:
             raise child.wrong(f"the option '{word}' is not carried out by this version, so it cannot be claimed.")
         options.add(word)

@@ -1,6 +1,6 @@
 """How de-identifying one instance can end: every way is a type, and the loop matches all of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from appliance.dicom.element import DataSet
@@ -31,6 +31,38 @@ class Minted:
         return f"Minted(kind={self.kind!r}, original=***, pseudonym={self.pseudonym!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A box that was hidden in the pixels; the text that stood there is nowhere.
+
+    frame  from 1; 0 for every frame
+    box    left, top, right, bottom: pixels from the top left, half open
+    cause  rule and line, device, or search engine with its version
+    """
+
+    frame: int
+    box: tuple[int, int, int, int]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was done with the pixels of an instance that was looked at.
+
+    rule      why
+    frames    how many there are
+    searched  how many of them the search engine looked at; those like one that it looked at need not be
+    engine    its name and version; "" if none was asked
+    hidden    none: looked at, and nothing was found
+    """
+
+    rule: str
+    frames: int
+    searched: int
+    engine: str
+    hidden: tuple[Hidden, ...]
+
+
 @dataclass(slots=True)
 class Report:
     """What was done with each element and why: tag paths, words and counts, never a value.
@@ -38,11 +70,13 @@ class Report:
     lines  (tag path, action, cause), in the order of the Data Set; kept elements are counted only
     kept   how many elements stayed as they were
     codes  what 0012,0064 now claims
+    pixels None: nobody needed to look at them
     """
 
     lines: list[tuple[str, str, str]] = field(default_factory=list)
     kept: int = 0
     codes: tuple[str, ...] = ()
+    pixels: Looked | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON can hold it."""
@@ -50,6 +84,7 @@ class Report:
             "codes": list(self.codes),
             "kept": self.kept,
             "elements": [{"path": path, "action": action, "cause": cause} for path, action, cause in self.lines],
+            "pixels": None if self.pixels is None else asdict(self.pixels),
         }
 
 

@@ -146,9 +146,10 @@ class KeyedPseudonyms:
 
 def keyed(key: bytes, label: str, *parts: str) -> bytes:
     """Return 32 bytes that only the key's holder can compute; different labels or parts, unrelated bytes."""
-    encoded = [part.encode("utf-8", "surrogatepass") for part in (label, *parts)]
-    # The lengths in front: ("ab", "c") and ("a", "bc") must not meet.
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    message = b""
+    for part in (label, *parts):
+        encoded = part.encode("utf-8", "surrogatepass")
+        message += len(encoded).to_bytes(4, "big") + encoded  # its length in front: ("ab", "c") and ("a", "bc") differ
     return hmac.digest(key, message, sha256)
 
 
@@ -163,4 +164,4 @@ def out_name(key: bytes, spool_id: str, round_: int) -> str:
 
 
 def _base32(digest: bytes, letters: int) -> str:
-    return base64.b32encode(digest).decode("ascii")[:letters]
+    return base64.b32encode(digest[: -(-letters * 5 // 8)]).decode("ascii")[:letters]  # five bits a letter

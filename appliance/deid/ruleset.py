@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 from appliance.deid.clues import vocabulary
 from appliance.deid.descriptors import load_vocabulary
-from appliance.deid.language import DEFAULT_OPTIONS, Hold, Quarantine, Route, read_parts
+from appliance.deid.language import DEFAULT_OPTIONS, Hold, Parts, Quarantine, Route, read_parts
+from appliance.deid.pixels.devices import Device, packaged_devices
+from appliance.deid.pixels.policy import Policy, Task
 from appliance.deid.plan import Place
 from appliance.deid.pseudonyms import DayRange
-from appliance.deid.scopes import ALL, Label, Scope, readable
+from appliance.deid.scopes import ALL, Label, Labelling, Scope
 from appliance.deid.standard import Standard, load_standard
 from appliance.deid.transforms import Block, Orders, merged
 from appliance.dicom.element import DataSet
@@ -32,6 +35,8 @@ class Ruleset:
     shift        between which days a patient's offset is drawn
     sop_classes  private or unknown SOP Classes that are let pass
     hold         which instances wait until an id list names their patient
+    pixels       whose pixels are looked at, and how
+    devices      what writes where: the site's own and the packaged
     routes       which instances a destination gets; one that is not named gets all
     blocks       transformations, each with its scope
     uid_prefix   what new UIDs begin with; "" for 2.25
@@ -50,11 +55,14 @@ class Ruleset:
     routes: tuple[Route, ...]
     hold: tuple[Hold, ...]
     quarantine: tuple[Quarantine, ...]
+    pixels: Policy
+    devices: tuple[Device, ...]
     blocks: tuple[Block, ...]
     uid_prefix: str
     standard: Standard = field(repr=False, compare=False)
     common_words: frozenset[str] = field(repr=False, compare=False)
     vocabulary: frozenset[str] = field(repr=False, compare=False)
+    _labelling: Labelling = field(repr=False, compare=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False, compare=False)
     _orders: dict[tuple[bool, ...], Orders | None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -68,8 +76,7 @@ class Ruleset:
 
     def labels_of(self, data_set: DataSet, meta: DataSet | None = None) -> frozenset[str]:
         """Return the labels of an original, ALL among them; ``meta`` is its group 2."""
-        original = readable(data_set)
-        return frozenset({ALL, *(label.name for label in self.labels if label.matches(original, meta))})
+        return self._labelling.of(data_set, meta)
 
     def orders(self, labels: frozenset[str]) -> Orders | None:
         """Return what the transformations ask for on an instance with these labels; None if nothing."""
@@ -79,6 +86,14 @@ class Ruleset:
         if matching not in self._orders:
             self._orders[matching] = merged([b for b, covered in zip(self.blocks, matching, strict=True) if covered])
         return self._orders[matching]
+
+    def task_for(self, labels: frozenset[str], data_set: DataSet, meta: DataSet | None) -> Task | None:
+        """Return what is to be done with the pixels of an original with these labels; None if nobody need look."""
+        orders = self.orders(labels)
+        burned_in = () if orders is None else orders.burned_in
+        if not self.pixels.looks and not burned_in:
+            return None
+        return self.pixels.task(labels, data_set, meta, burned_in)
 
     def destinations_for(self, labels: frozenset[str], names: tuple[str, ...]) -> tuple[str, ...]:
         """Return which of the destinations an instance with these labels goes to."""
@@ -120,11 +135,14 @@ class RulesFile:
             routes=parts.routes,
             hold=parts.hold,
             quarantine=parts.quarantine,
+            pixels=_policy(parts),
+            devices=(*parts.devices, *packaged_devices()),
             blocks=parts.blocks,
             uid_prefix=parts.uid_prefix,
             standard=load_standard(),
             common_words=vocabulary(),
             vocabulary=load_vocabulary() | parts.vocabulary,
+            _labelling=Labelling(parts.labels),
         )
 
 
@@ -141,6 +159,22 @@ def read_rules(path: Path | None) -> RulesFile:
     with as_file(files("appliance.deid").joinpath("data", "default.yaml")) as packaged:
         name = Path("rules/default.yaml")
         return RulesFile(name, _text_of(packaged, name))
+
+
+def _policy(parts: Parts) -> Policy:
+    """Return the file's policy for pixels; where it has none, the packaged one, unless it does without a profile."""
+    if parts.looks is not None:
+        return Policy(parts.looks)
+    return _packaged_policy() if parts.profile else Policy()
+
+
+@lru_cache(maxsize=1)
+def _packaged_policy() -> Policy:
+    file = read_rules(None)
+    parts = read_parts(parse(file.text, file.name))
+    looks = parts.looks or ()
+    used = frozenset[str]().union(*(look.scope.labels | look.scope.excepted for look in looks))
+    return Policy(looks, Labelling(tuple(label for label in parts.labels if label.name in used)))
 
 
 def _text_of(file: Path, name: Path) -> str:

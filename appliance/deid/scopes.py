@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from appliance.deid.reading import at, keys_of, list_of, one_or_list, text_of
 from appliance.dicom.dictionary import vr_of
-from appliance.dicom.element import DataSet, Element, is_private
-from appliance.dicom.query import EVERYTHING, Query, parse_query
+from appliance.dicom.element import Bulk, DataSet, Element, Tag, is_private
+from appliance.dicom.query import EVERYTHING, Query, parse_query, tags_of
 from appliance.errors import ConfigError
 from appliance.yamlfile import Node, suggestion
 
 ALL = "ALL"  # the label that every instance has
 SCOPE_KEYS = ("Labels", "ExceptLabels", "Categories", "ExceptCategories")
+_MOST_REMEMBERED = 1000  # different answers; the images of a series give the same
+_LONGEST_REMEMBERED = 256  # bytes of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,53 @@ class Label:
     def matches(self, readable: DataSet, meta: DataSet | None = None) -> bool:
         """Whether an original, see ``readable``, has this label."""
         return self.query.matches(readable, meta)
+
+
+Asked = tuple[tuple[str, bytes] | None, ...]  # the values that labels look at
+
+
+@dataclass(slots=True)
+class Labelling:
+    """The labels of a file, asked at once. The same values give the same labels, so the last answers are remembered."""
+
+    labels: tuple[Label, ...]
+    _tags: tuple[Tag, ...] = ()
+    _known: dict[tuple[bool, tuple[str, ...], Asked], frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._tags = tuple(sorted({tag for label in self.labels for tag in tags_of(label.query)}))
+
+    def of(self, data_set: DataSet, meta: DataSet | None) -> frozenset[str]:
+        """Return the labels of an original, ALL among them; ``meta`` is its group 2."""
+        asked = self._asked(data_set, meta)
+        if asked is None:
+            return self._matching(data_set, meta)
+        key = (data_set.little_endian, data_set.charsets, asked)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = self._matching(data_set, meta)
+        return found
+
+    def _matching(self, data_set: DataSet, meta: DataSet | None) -> frozenset[str]:
+        original = readable(data_set)
+        return frozenset({ALL, *(label.name for label in self.labels if label.matches(original, meta))})
+
+    def _asked(self, data_set: DataSet, meta: DataSet | None) -> Asked | None:
+        """Return all that the labels look at; None if it is too much to be remembered."""
+        values: list[tuple[str, bytes] | None] = []
+        for tag in self._tags:
+            element = (data_set if meta is None or tag >> 16 != 2 else meta).get(tag)
+            if element is None:
+                values.append(None)
+            elif isinstance(element.value, Bulk):
+                values.append(("in the file", b""))  # it exists and is not empty: nothing else is asked of it
+            elif isinstance(element.value, list) or len(element.value) > _LONGEST_REMEMBERED:
+                return None
+            else:
+                values.append((element.vr, element.value))
+        return tuple(values)
 
 
 @dataclass(slots=True)

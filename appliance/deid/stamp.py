@@ -4,6 +4,7 @@ What an earlier de-identification wrote stays; ours is appended. Source: PS3.15 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.deid.dummies import padded
 from appliance.deid.plan import BASIC_CODE, OPTION_CODES
@@ -13,6 +14,7 @@ PATIENT_IDENTITY_REMOVED = 0x00120062
 METHOD = 0x00120063
 METHOD_CODES = 0x00120064
 DATES_MODIFIED = 0x00280303
+BURNED_IN = 0x00280301
 _CODE_VALUE, _SCHEME, _MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONGEST_METHOD = 0xFFFE - 64
 
@@ -27,6 +29,7 @@ class Marks:
     excepted      but rules kept elements against it: then it cannot be claimed
     dates_kept    dates among them
     dates_moved   a rule moved dates
+    pixels        the pixels of this instance were looked at, and cleaned where need be
     """
 
     rules_digest: str
@@ -35,13 +38,15 @@ class Marks:
     excepted: bool = False
     dates_kept: bool = False
     dates_moved: bool = False
+    pixels: bool = False
 
 
 def codes(marks: Marks) -> tuple[tuple[str, str], ...]:
     """Return (code value, code meaning) of the profile and of every option that was carried out, in order."""
     if not marks.profile:
         return ()
-    options = tuple(sorted(OPTION_CODES[option] for option in marks.options))
+    carried_out = marks.options | {"CleanPixelData"} if marks.pixels else marks.options
+    options = tuple(sorted(OPTION_CODES[option] for option in carried_out))
     return options if marks.excepted else (BASIC_CODE, *options)
 
 
@@ -51,6 +56,8 @@ def stamp(result: DataSet, marks: Marks) -> tuple[str, ...]:
     Without a profile only the rules are named: what else is claimed is theirs to add.
     """
     _method(result, f"appliance, rules {marks.rules_digest[:16]}{_but(marks)}".encode("ascii"))
+    if marks.pixels:
+        result.put(Element(BURNED_IN, "CS", b"NO"))
     if not marks.profile:
         return ()
     result.put(Element(PATIENT_IDENTITY_REMOVED, "CS", b"YES "))
@@ -85,11 +92,16 @@ def _temporal(marks: Marks) -> bytes:
 
 
 def _item(result: DataSet, value: str, meaning: str) -> DataSet:
-    item = DataSet({}, result.little_endian, result.charsets)
-    item.put(Element(_CODE_VALUE, "SH", padded(value.encode("ascii"), "SH")))
-    item.put(Element(_SCHEME, "SH", b"DCM "))
-    item.put(Element(_MEANING, "LO", padded(meaning.encode("ascii"), "LO")))
-    return item
+    return DataSet({element.tag: element for element in _code(value, meaning)}, result.little_endian, result.charsets)
+
+
+@lru_cache(maxsize=len(OPTION_CODES) + 1)
+def _code(value: str, meaning: str) -> tuple[Element, ...]:
+    return (
+        Element(_CODE_VALUE, "SH", padded(value.encode("ascii"), "SH")),
+        Element(_SCHEME, "SH", b"DCM "),
+        Element(_MEANING, "LO", padded(meaning.encode("ascii"), "LO")),
+    )
 
 
 def _bytes(data_set: DataSet, tag: int) -> bytes:

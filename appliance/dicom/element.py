@@ -7,6 +7,7 @@ Source: PS3.5 Section 7.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import BinaryIO
 
 Tag = int  # 0xGGGGEEEE
@@ -15,6 +16,7 @@ PIXEL_DATA: Tag = 0x7FE00010
 SPECIFIC_CHARACTER_SET: Tag = 0x00080005
 
 
+@lru_cache(maxsize=8192)  # reports name the same few hundred for every instance
 def tag_text(tag: Tag) -> str:
     """Return ``(0010,0020)``."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"

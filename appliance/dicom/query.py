@@ -133,6 +133,13 @@ def parse_query(text: str) -> Query:
     return query
 
 
+def tags_of(query: Query) -> frozenset[Tag]:
+    """Return the tags at the top of an instance that decide; what is inside sequences is asked of those."""
+    if isinstance(query, Condition):
+        return frozenset({query.path[0]})
+    return frozenset().union(*map(tags_of, query.parts))
+
+
 # --- parsing ----------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from appliance.mapping.met import forget_in, studies_with
 from appliance.mapping.refused import pseudonyms_at, refuse
 from appliance.mapping.store import MappingStore
 from appliance.mapping.waiting import list_came
@@ -51,8 +52,11 @@ def erase(store: MappingStore, person: Person, scopes: Iterable[str]) -> int:
     # Outside the transaction: nobody waits while a large store is looked through.
     for number in numbers:
         indexes += store.db.execute("SELECT index_ FROM mapped WHERE owner = ?", number).fetchall()
+    known = store.index("person", person.domain, person.number)
+    studies = studies_with(store, known)
     with store.writing() as db:
         count = 0
+        forget_in(store, known, studies)
         for index in indexes:
             count += db.execute("DELETE FROM mapped WHERE index_ = ?", index).rowcount
             count += db.execute("DELETE FROM former WHERE index_ = ?", index).rowcount

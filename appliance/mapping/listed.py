@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance.config import Missing
 from appliance.deid.pseudonyms import DayRange, KeyedPseudonyms, PatientPseudonym
 from appliance.mapping.lineage import OWED_LISTS, OWED_REFUSALS
-from appliance.mapping.store import index_key, index_of
+from appliance.mapping.store import Met, index_key, index_of
 from appliance.mapping.store_file import BUSY_S
 from appliance.reasons import Reason
 
@@ -63,6 +63,17 @@ class Book:
             raise OSError(errno.EIO, "the mapping cannot be read") from error
         owed, why, pseudonym, listed = row
         return Known(pseudonym, bool(listed), None if why is None else Reason(why), bytes(owed or b""))
+
+    def others(self, met: Met) -> int:
+        """Return how many other patients the site met in the study. OSError when the store cannot be read now."""
+        try:
+            row = self._opened().execute(
+                "SELECT count(*) FROM met WHERE study = ? AND person <> ?", (met.study, met.person)
+            )
+            return int(row.fetchone()[0])
+        except sqlite3.Error as error:
+            self.close()
+            raise OSError(errno.EIO, "the mapping cannot be read") from error
 
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""

@@ -1,4 +1,4 @@
-"""The tables of the mapping, and how an older one becomes today's. Version 2.
+"""The tables of the mapping, and how an older one becomes today's. Version 3.
 
 about      version, wrapped keys, counters
 mapped     what stands for an original today. index_: keyed hash of what is looked up; sealed: the original;
@@ -6,6 +6,7 @@ mapped     what stands for an original today. index_: keyed hash of what is look
            patient, 0 for none; unused: 1 while nothing was made under it; owner: the patient a UID was met with
 former     what stood for an original before an id list changed it: images that left still carry it
 patient    small numbers for patients' pseudonyms; study: their pseudonymous studies, so that what left is found
+met        patients met in a study, both as keyed hashes; left_as: which pseudonymous studies came of that study
 refused    patients who never leave (keyed hash only), and why
 awaited    instances that wait for their patient's id list; came: those whose list has come
 """
@@ -13,7 +14,7 @@ awaited    instances that wait for their patient's id list; came: those whose li
 import sqlite3
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -39,6 +40,10 @@ CREATE TABLE IF NOT EXISTS patient (number INTEGER PRIMARY KEY, pseudonym TEXT N
 CREATE TABLE IF NOT EXISTS study (
     patient INTEGER NOT NULL, study TEXT NOT NULL, PRIMARY KEY (patient, study)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS met (
+    study BLOB NOT NULL, person BLOB NOT NULL, PRIMARY KEY (study, person)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS left_as (study BLOB NOT NULL, uid TEXT NOT NULL, PRIMARY KEY (study, uid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refused (index_ BLOB PRIMARY KEY, why TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS awaited (
     index_ BLOB NOT NULL, spool_id TEXT NOT NULL, PRIMARY KEY (index_, spool_id)
@@ -54,7 +59,7 @@ ALTER TABLE mapped ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
 
 
 def make_tables(db: sqlite3.Connection) -> int:
-    """Make what is missing, bring version 1 up to date, in one transaction; return the version that is there now.
+    """Make what is missing, bring an earlier version up to date, in one transaction; return the version.
 
     A version above ours is left as it is: the caller refuses it.
     """

@@ -44,6 +44,18 @@ class Standing:
     refusals: int
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A patient met in a study: keyed hashes of the person and of the original Study Instance UID.
+
+    left_as  the Study Instance UID that the result has; "" if there is none
+    """
+
+    study: bytes
+    person: bytes
+    left_as: str = ""
+
+
 class MappingStore:
     """The store in one file. One process writes at a time; several may read.
 
@@ -98,10 +110,13 @@ class MappingStore:
 
     # --- committing -----------------------------------------------------------------------------------------------
 
-    def commit(self, minted: Iterable[Minted], studies: Iterable[tuple[str, str]] = ()) -> list[Minted]:
+    def commit(
+        self, minted: Iterable[Minted], studies: Iterable[tuple[str, str]] = (), met: Iterable[Met] = ()
+    ) -> list[Minted]:
         """Make the pseudonyms durable; return those that collide, which are not kept and must not be used.
 
         studies  (pseudonym of the patient, pseudonymous Study Instance UID): so that what left is found again
+        met      who was met in which study (``mapping.met``)
 
         Idempotent. On return everything else is on disk (synchronous=FULL). A collision is a pseudonym that already
         stands for another original, an original that already has another pseudonym, or a patient who is refused.
@@ -112,6 +127,12 @@ class MappingStore:
                 self.db.execute(
                     "INSERT INTO study VALUES (?, ?) ON CONFLICT DO NOTHING", (self._patient_number(patient), study)
                 )
+            for each in met:
+                self.db.execute("INSERT INTO met VALUES (?, ?) ON CONFLICT DO NOTHING", (each.study, each.person))
+                if each.left_as:
+                    self.db.execute(
+                        "INSERT INTO left_as VALUES (?, ?) ON CONFLICT DO NOTHING", (each.study, each.left_as)
+                    )
         return collisions
 
     @contextmanager

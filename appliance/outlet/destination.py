@@ -51,7 +51,12 @@ class FileLost:
     """Its file is no longer in ready: nothing was sent, and it has to be made again from its original."""
 
 
-Verdict = Stored | RefusedForGood | Later | FileLost
+@dataclass(frozen=True, slots=True)
+class FileSpoilt:
+    """Its file in ready is not what was written any more: nothing of it was sent, and it has to be made again."""
+
+
+Verdict = Stored | RefusedForGood | Later | FileLost | FileSpoilt
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,18 @@ from appliance import config
 from appliance.dicom import part10, sniff
 from appliance.errors import CannotStart, Malformed, NotDicom
 from appliance.model import Parcel
-from appliance.outlet.destination import FileLost, Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
+from appliance.outlet.destination import (
+    FileLost,
+    FileSpoilt,
+    Later,
+    Receipt,
+    RefusedForGood,
+    Stored,
+    There,
+    Unavailable,
+    Verdict,
+)
+from appliance.outlet.intact import is_intact
 from appliance.outlet.multipart import open_regular
 from appliance.reasons import Reason
 
@@ -51,6 +62,9 @@ class Folder:
                 verdicts[parcel.out] = Later(None, f"it can't be read in ready ({error.strerror})")
                 continue
             with source:
+                if not is_intact(source, parcel):
+                    verdicts[parcel.out] = FileSpoilt()
+                    continue
                 try:
                     verdicts[parcel.out] = self._write(parcel, source.fileno())
                 except OSError as error:

@@ -41,6 +41,11 @@ class MultipartBody:
         """The request's Content-Type."""
         return f'multipart/related; type="application/dicom"; boundary={self._boundary.decode()}'
 
+    @property
+    def files(self) -> list[BinaryIO]:
+        """The open files, in order."""
+        return [file for file, _ in self._files]
+
     def __enter__(self) -> Self:
         try:
             for path in self._paths:

@@ -20,7 +20,18 @@ from appliance import __version__, config
 from appliance.model import Parcel
 from appliance.outlet import retrieve
 from appliance.outlet.auth import Login, LoginFailed, Secret, login
-from appliance.outlet.destination import FileLost, Later, Receipt, RefusedForGood, Stored, There, Unavailable, Verdict
+from appliance.outlet.destination import (
+    FileLost,
+    FileSpoilt,
+    Later,
+    Receipt,
+    RefusedForGood,
+    Stored,
+    There,
+    Unavailable,
+    Verdict,
+)
+from appliance.outlet.intact import is_intact
 from appliance.outlet.multipart import MultipartBody
 from appliance.outlet.receipt import judge, read_answer
 from appliance.reasons import Reason
@@ -152,14 +163,19 @@ class Stow:
 
 @contextmanager
 def _opened(parcels: Sequence[Parcel], boundary: str) -> Iterator[MultipartBody]:
-    """The body of these parcels; raises LocalTrouble when a file of theirs is not there or cannot be read."""
+    """The body of these parcels; raises LocalTrouble when a file of theirs is not there, or not what it was."""
     with ExitStack() as stack:
         try:
             body = stack.enter_context(MultipartBody([parcel.file for parcel in parcels], boundary))
+            spoilt = [
+                parcel.out for file, parcel in zip(body.files, parcels, strict=True) if not is_intact(file, parcel)
+            ]
         except OSError as error:
             verdict = FileLost() if isinstance(error, FileNotFoundError) else Later(None, "it can't be read in ready")
             named = [parcel.out for parcel in parcels if str(parcel.file) == str(error.filename)]
             raise LocalTrouble(Receipt(dict.fromkeys(named, verdict))) from error
+        if spoilt:
+            raise LocalTrouble(Receipt(dict.fromkeys(spoilt, FileSpoilt())))
         yield body
 
 

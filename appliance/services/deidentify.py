@@ -31,6 +31,7 @@ from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
 from appliance.services.resume import Resume
 from appliance.services.rules_in_force import RulesInForce
+from appliance.services.studies import Studies
 from appliance.services.worker import Job, Made, Postponed, Result, Withheld, equip_process, work
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
@@ -51,6 +52,8 @@ class Observer(Protocol):
     def deidentified(self, source: str) -> None: ...
 
     def withheld(self, source: str, reason: Reason) -> None: ...
+
+    def mixed_study(self, source: str) -> None: ...
 
 
 class Deidentify:
@@ -91,6 +94,7 @@ class Deidentify:
             follow=self._follower.catch_up,
         )
         self._duplicates = Duplicates(self._spool, self._outbox)
+        self._studies = Studies(self._mapping, self._spool, self._outbox, self._observer)
         self._remember = Remember(self._spool.settings, self._mapping)
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
@@ -237,12 +241,14 @@ class Deidentify:
             self._mapping.commit(
                 [minted for _, made in self._made for minted in made.minted],
                 {(made.patient, made.study) for _, made in self._made},
+                {made.met for _, made in self._made if made.met is not None},
             )
         )
         for instance, made in [pair for pair in self._made if collided.intersection(pair[1].minted)]:
             made.staged.unlink(missing_ok=True)
             self._collided(instance, made, [each for each in made.minted if each in collided])
             self._made.remove((instance, made))
+        self._stop_mixed_studies()
         self._outbox.admit([(self._ready(instance, made), made.staged) for instance, made in self._made])
         try:
             self._spool.passed([self._passed(instance, made) for instance, made in self._made])
@@ -253,6 +259,18 @@ class Deidentify:
             self._observer.deidentified(instance.provenance.source)
             log.info("deidentified", extra={"spool_id": instance.id})
         self._made.clear()
+
+    def _stop_mixed_studies(self) -> None:
+        """Quarantine what is of a study in which another patient was met, in this batch or ever before."""
+        for instance, made in list(self._made):
+            objection = self._studies.objection(instance, made.met)
+            if objection is not None:
+                made.staged.unlink(missing_ok=True)
+                try:
+                    self._quarantine(instance, Reason.TWO_PATIENT_IDS, objection, made.original_digest, made.study)
+                except IllegalMove:
+                    self._overtaken(instance)
+                self._made.remove((instance, made))
 
     def _collided(self, instance: Instance, made: Made, minted: Sequence[Minted]) -> None:
         """A list, or a refusal, came while it was made: it is done again. Otherwise two would share a pseudonym."""
@@ -289,6 +307,7 @@ class Deidentify:
             rules_digest=made.rules_digest,
             destinations=made.destinations,
             gated=self._config.is_manual(provenance.project, provenance.source),
+            not_before=self._clock() + hold_s if (hold_s := self._config.identity.hold_study_s) else 0.0,
             supersedes=instance.out,
         )
 
@@ -304,6 +323,7 @@ class Deidentify:
 
     def _withhold(self, instance: Instance, withheld: Withheld) -> None:
         reason, detail, digest = withheld.reason, withheld.detail, withheld.original_digest
+        self._studies.note(instance, withheld.met)
         match reason:
             case Reason.EXCLUDED_BY_RULE | Reason.OPTED_OUT | Reason.FORGOTTEN:
                 self._exclude(instance, reason, detail, digest)
@@ -321,8 +341,8 @@ class Deidentify:
         self._spool.exclude(instance, reason, detail, digest)
         self._told(instance, reason)
 
-    def _quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "") -> None:
-        self._spool.quarantine(instance, reason, detail, digest)
+    def _quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "", study: str = "") -> None:
+        self._spool.quarantine(instance, reason, detail, digest, study)
         self._told(instance, reason)
 
     def _told(self, instance: Instance, reason: Reason) -> None:

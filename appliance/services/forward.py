@@ -18,7 +18,7 @@ from appliance.model import Parcel
 from appliance.outlet import folder, stow
 from appliance.outlet.batch_size import BatchSize
 from appliance.outlet.breaker import Breaker, BreakerState
-from appliance.outlet.destination import Destination, FileLost, Later, RefusedForGood, Stored
+from appliance.outlet.destination import Destination, FileLost, FileSpoilt, Later, RefusedForGood, Stored
 from appliance.reasons import Reason
 from appliance.services.carrier import Delivered
 from appliance.services.lane import FRESH, Lane
@@ -159,6 +159,11 @@ class Forward:
                 case FileLost():
                     self._outbox.file_lost(parcel.out)
                     log.warning("ready file lost; made again from its original", extra={"spool_id": parcel.out})
+                case FileSpoilt():
+                    self._outbox.file_spoilt(parcel.out)
+                    log.error(
+                        "ready file spoilt by the disk; made again from its original", extra={"spool_id": parcel.out}
+                    )
                 case None:
                     pass  # not judged: the row stays as it is and is due as soon as the destination is
         if stored:

@@ -3,6 +3,7 @@
     verb      arguments                              what happens
     release   {"ids": […]} or {"reason": CODE},      QUARANTINED, HELD, REJECTED, DISCARDED -> RECEIVED in a new round
               optional "accept": CODE, "by": NAME
+              with a reason optional "study": UID    only those of this pseudonymous study
     replay    {"ids": […]}, "by"                     FORWARDED -> RECEIVED in a new round: sent again by today's rules
     discard   {"ids": […]} or {"reason": CODE}, "by" QUARANTINED, HELD, REJECTED -> DISCARDED
     erase     {"ids": […]}, "by"                     the originals are removed for good, whatever they wait for
@@ -95,9 +96,11 @@ class Operator:
         if isinstance(ids, list):
             yield from (each for each in ids if isinstance(each, str) and is_spool_id(each))
             return
-        reason = Reason(args.get("reason"))
+        reason, study = Reason(args.get("reason")), args.get("study", "")
+        if not isinstance(study, str):
+            raise RequestRefused("A study is a UID; nothing was changed.")
         after = ""
-        while page := self._spool.waiting_for(reason, after=after, limit=PAGE):
+        while page := self._spool.waiting_for(reason, study=study, after=after, limit=PAGE):
             yield from (instance.id for instance in page)
             after = page[-1].id
 

@@ -21,6 +21,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 WAITING_JOBS = 1  # in a worker's pipe, beside the one it works on
+STOP_S = 2.0  # for a worker to end what it is at; then it is killed, and its job is done again another time
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class Pool(Generic[J, R]):
         for worker in self._workers:
             worker.pipe.close()
         for worker in self._workers:
-            worker.process.join(2.0)
+            worker.process.join(STOP_S)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()

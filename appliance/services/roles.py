@@ -19,9 +19,11 @@ from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge
 from appliance.services.receive import Receive
-from appliance.services.watch import Watch
+from appliance.services.watch import Watch, watched_of
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
+from appliance.watch.expiry import Expiry
+from appliance.watch.messages import Messages
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
 from appliance.watch.published import Published
 
@@ -61,7 +63,7 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
         "deidentify": partial(_deidentify, config, to, development=development),
         "forward": partial(_forward, config, to),
         "purge": partial(Purge, config),
-        "watch": partial(Watch, config),
+        "watch": partial(_watch, config, to),
     }
     if role not in builders:
         raise CannotStart(f"There is no role '{role}'. Roles: {', '.join(ROLES)}.")
@@ -70,6 +72,7 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
 
 def _receive(config: Config, to: Published) -> Service:
     metrics = ReceiveMetrics(to.registry, config.sources)
+    Expiry(to.registry, certificates={} if config.scp.tls is None else {"scp": config.scp.tls.certificate})
     return Receive(
         config,
         Observed(
@@ -105,6 +108,7 @@ def _deidentify(config: Config, to: Published, *, development: bool) -> Service:
 
 
 def _forward(config: Config, to: Published) -> Service:
+    _ends_of_logins(config, to)
     outbox = Outbox(config.state / OUTSIDE)
     done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
     chance = random.SystemRandom().random
@@ -119,3 +123,25 @@ def _forward(config: Config, to: Published) -> Service:
         observer=ForwardMetrics(to.registry, [each.name for each in config.destinations], config.sources),
         chance=chance,
     )
+
+
+def _watch(config: Config, to: Published) -> Service:
+    if config.notify is None:
+        return Watch(config)
+    told = config.state / SIDES["watch"] / "metrics" / "told.json"
+    watched = watched_of(config)
+    return Watch(
+        config,
+        messages=Messages(config.notify, config.site, told, watched.families, to.registry, clock=time.time),
+    )
+
+
+def _ends_of_logins(config: Config, to: Published) -> None:
+    """Have it told when what the destinations know us by ends."""
+    certificates = {
+        each.name: each.client_certificate.certificate
+        for each in config.destinations
+        if each.client_certificate is not None
+    }
+    tokens = {each.name: each.auth.token_file for each in config.destinations if each.auth.token_file is not None}
+    Expiry(to.registry, certificates=certificates, tokens=tokens)

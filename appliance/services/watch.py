@@ -1,4 +1,4 @@
-"""The watch service: metrics and health for whoever monitors. It reads what others write and changes nothing."""
+"""The watch service: metrics and health for whoever monitors, messages to whoever decides. It changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from appliance import __version__
 from appliance.config import Config
 from appliance.spool.overview import Overview
 from appliance.watch.health import problems
+from appliance.watch.messages import Messages
 from appliance.watch.scrape import Watched, scrape
 from appliance.watch.web import Page, Web, as_json
 
@@ -19,10 +20,13 @@ class Watch:
 
     name = "watch"
 
-    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, config: Config, *, messages: Messages | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._config = config
         self._clock = clock
-        self._watched = Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))
+        self._messages = messages
+        self._watched = watched_of(config)
 
     def start(self) -> None:
         """Open the port. Raises CannotStart when it cannot be had."""
@@ -39,8 +43,8 @@ class Watch:
         return self._web.port
 
     def step(self) -> bool:
-        """There is never work for the loop itself."""
-        return False
+        """Tell by message what is new; pages are answered by threads of their own."""
+        return self._messages is not None and self._messages.step()
 
     def stop(self) -> None:
         """Close the port and the databases."""
@@ -68,3 +72,8 @@ class Watch:
 def services_of(config: Config) -> tuple[str, ...]:
     """Return the services without which the appliance does not do its work as configured."""
     return ("receive", *(("inbox",) if config.inbox is not None else ()), "deidentify", "forward")
+
+
+def watched_of(config: Config) -> Watched:
+    """Return where to look at the services of this configuration."""
+    return Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.config import Missing
-from appliance.deid.instance import deidentify
+from appliance.deid.instance import STUDY, deidentify, patient_of
 from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
 from appliance.deid.pseudonyms import KeyedPseudonyms, Pseudonyms, project_key
 from appliance.deid.ruleset import Ruleset, RulesFile
+from appliance.deid.uids import is_uid
 from appliance.dicom import part10
 from appliance.errors import Malformed, NotDicom
 from appliance.mapping.listed import Book, ListedPseudonyms
+from appliance.mapping.met import met_of
+from appliance.mapping.store import Met, index_key
 from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.spool.files import CHUNK, open_regular
@@ -72,6 +75,7 @@ class Made:
     report: object
     patient: str = ""  # pseudonym
     destinations: tuple[str, ...] = ()
+    met: Met | None = None  # who, in which study: keyed hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Withheld:
     detail: str
     original_digest: str = ""
     awaits: tuple[str, str, str] | None = field(default=None, repr=False)
+    met: Met | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class Equipment:
     rules: Mapping[str, Ruleset]
     pseudonyms: Mapping[str, Pseudonyms]
     max_header: int
+    index_key: bytes = field(repr=False)
 
 
 def equip(recipe: Recipe) -> Equipment:
@@ -136,6 +142,7 @@ def equip(recipe: Recipe) -> Equipment:
         rules={project: file.ruleset() for project, file in recipe.rules.items()},
         pseudonyms={project: _pseudonyms(recipe, project, book) for project in recipe.rules},
         max_header=recipe.max_header,
+        index_key=index_key(recipe.key),
     )
 
 
@@ -190,6 +197,25 @@ def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:
     except Malformed as error:
         return Withheld(Reason.MALFORMED, str(error))
     digest = part10.digest(file, original.dataset_offset)
+    result = _decided(equipment, job, original, digest)
+    met = _met(equipment, job, original)
+    if met is None:
+        return result
+    return replace(result, met=replace(met, left_as=result.study if isinstance(result, Made) else ""))
+
+
+def _met(equipment: Equipment, job: Job, original: part10.Part10) -> Met | None:
+    """Who was met in which study, whatever becomes of the instance; None for who has no number, or no study."""
+    study = original.uid(STUDY)
+    issuers = equipment.pseudonyms[job.provenance.project].issuers
+    try:
+        domain, number = patient_of(original.dataset, job.domain, issuers)
+    except Malformed:
+        return None
+    return met_of(equipment.index_key, study, domain, number) if number and is_uid(study) else None
+
+
+def _decided(equipment: Equipment, job: Job, original: part10.Part10, digest: str) -> Made | Withheld:
     mismatch = _mismatch(original, job)
     if mismatch and Reason.UID_MISMATCH.value not in job.accepted:
         return Withheld(Reason.UID_MISMATCH, mismatch, digest)

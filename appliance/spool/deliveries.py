@@ -256,10 +256,10 @@ def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
         "SELECT 1 FROM opened WHERE source = ? AND project = ?", (ready.source, ready.project)
     ).fetchone()
     state = "GATED" if ready.gated and not is_open else "WAITING"
-    facts = (ready.sop_instance, ready.study, ready.out, ready.source, ready.project)
+    facts = (ready.sop_instance, ready.study, ready.out, ready.source, ready.project, ready.not_before)
     connection.executemany(
-        "INSERT INTO delivery (seq, destination, state, sop_instance, study, out, source, project)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO delivery (seq, destination, state, sop_instance, study, out, source, project, not_before)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(cursor.lastrowid, destination, state, *facts) for destination in dict.fromkeys(ready.destinations)],
     )
     return True
@@ -309,8 +309,8 @@ def _stored_all_the_same(connection: sqlite3.Connection, seq: int, destination: 
     """Remember that a delivery that was stopped was under way already: a list of what left must name it."""
     connection.execute(
         "UPDATE delivery SET state = 'STORED', at = ? WHERE seq = ? AND destination = ? AND state = 'REFUSED'"
-        " AND reason IN (?, ?)",
-        (at, seq, destination, Reason.OPTED_OUT.value, Reason.FORGOTTEN.value),
+        " AND reason IN (?, ?, ?)",
+        (at, seq, destination, Reason.OPTED_OUT.value, Reason.FORGOTTEN.value, Reason.TWO_PATIENT_IDS.value),
     )
 
 

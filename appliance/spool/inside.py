@@ -100,9 +100,12 @@ class Spool:
         """RECEIVED -> HELD: no identity yet. Raises IllegalMove."""
         self.journal.withhold(instance, Event.HELD_BACK, reason.value, detail, digest, self._clock())
 
-    def quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "") -> None:
-        """RECEIVED -> QUARANTINED: row first, then the file into quarantine/<reason>/, with a note."""
-        self.journal.withhold(instance, Event.REFUSED, reason.value, detail, digest, self._clock())
+    def quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "", study: str = "") -> None:
+        """RECEIVED -> QUARANTINED: row first, then the file into quarantine/<reason>/, with a note.
+
+        study  the pseudonymous Study Instance UID, if one was made: by it a person finds what belongs together
+        """
+        self.journal.withhold(instance, Event.REFUSED, reason.value, detail, digest, self._clock(), study)
         self.put_in_quarantine(instance.id, reason, detail)
 
     def defer(self, instance: Instance, not_before: float) -> None:
@@ -268,9 +271,13 @@ class Spool:
         """Return the quarantined in order of arrival, after an id."""
         return self.journal.quarantined(after=after, limit=limit)
 
-    def waiting_for(self, reason: Reason, *, after: str = "", limit: int = 500) -> list[Instance]:
+    def waiting_for(self, reason: Reason, *, study: str = "", after: str = "", limit: int = 500) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival."""
-        return self.journal.waiting_for(reason, after=after, limit=limit)
+        return self.journal.waiting_for(reason, study=study, after=after, limit=limit)
+
+    def accepted(self, outs: Iterable[str], reason: Reason) -> set[str]:
+        """Return those outside names of ``outs`` whose instance has ``reason`` accepted."""
+        return self.journal.accepted(outs, reason.value)
 
     def item_counts(self, item: int) -> dict[tuple[State, str], int]:
         """Return for an inbox item how many of its instances are in which visible state for which reason."""

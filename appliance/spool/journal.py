@@ -98,15 +98,21 @@ class Journal(JournalView):
 
     # --- moving ---------------------------------------------------------------------------------------------------
 
-    def withhold(self, instance: Instance, event: Event, reason: str, detail: str, digest: str, at: float) -> None:
+    def withhold(
+        self, instance: Instance, event: Event, reason: str, detail: str, digest: str, at: float, study: str = ""
+    ) -> None:
         """RECEIVED to HELD, QUARANTINED or DISCARDED, with its reason. Raises IllegalMove."""
         state = after(instance.state, event)
         with self.database.writing(durably=True) as connection:
             _same(
                 connection.execute(
                     "UPDATE instance SET state = ?, reason = ?, detail = ?, moved = ?,"
-                    " digest = CASE WHEN ? = '' THEN digest ELSE ? END WHERE id = ? AND round = ? AND state = ?",
-                    (state, reason, detail[:LONGEST_DETAIL], at, digest, digest, *_as_claimed(instance)),
+                    " digest = coalesce(nullif(?, ''), digest), new_study = coalesce(nullif(?, ''), new_study)"
+                    " WHERE id = ? AND round = ? AND state = ?",
+                    (
+                        *(state, reason, detail[:LONGEST_DETAIL], at, digest, study),
+                        *_as_claimed(instance),
+                    ),
                 ),
                 instance,
             )

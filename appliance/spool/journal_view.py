@@ -112,10 +112,14 @@ class JournalView:
         """Return the instances whose original has this digest, the oldest first; at most a thousand."""
         return self._instances("WHERE digest = ? AND digest <> '' ORDER BY id LIMIT ?", digest, MOST)
 
-    def waiting_for(self, reason: Reason, *, after: str = "", limit: int = 500) -> list[Instance]:
-        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""
+    def waiting_for(self, reason: Reason, *, study: str = "", after: str = "", limit: int = 500) -> list[Instance]:
+        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id.
+
+        study  a pseudonymous Study Instance UID: only of that one, as far as it is known of what did not pass
+        """
         return self._instances(
-            "WHERE reason = ? AND reason <> '' AND id > ? ORDER BY id LIMIT ?", reason.value, after, limit
+            "WHERE reason = ? AND reason <> '' AND id > ? AND ? IN ('', new_study) ORDER BY id LIMIT ?",
+            *(reason.value, after, study, limit),
         )
 
     def quarantined(self, *, after: str = "", limit: int = 500) -> list[Instance]:
@@ -162,6 +166,15 @@ class JournalView:
                 (json.dumps(list(ids)),),
             ).fetchall()
         return {spool_id: (State(state), reason, bool(purged)) for spool_id, state, reason, purged in rows}
+
+    def accepted(self, outs: Iterable[str], code: str) -> set[str]:
+        """Return those outside names of ``outs`` whose instance has this reason accepted."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT out, accepted FROM instance WHERE out <> '' AND out IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(outs)),),
+            ).fetchall()
+        return {out for out, accepted in rows if code in accepted.split()}
 
     def passed_below(self, spool_id: str, limit: int) -> list[Trace]:
         """Return instances that the outside has, or has a left round of, with ids below ``spool_id``, newest first.

@@ -27,7 +27,7 @@ from appliance.spool.files import (
     unlink,
 )
 from appliance.spool.layout import Outside
-from appliance.spool.outbox_view import Delivery, OutsideCount
+from appliance.spool.outbox_view import Delivery, Left, OutsideCount
 from appliance.spool.settled import Ended, Remembered, Settled
 
 __all__ = ["Making", "Outbox"]
@@ -115,6 +115,14 @@ class Outbox:
     def file_lost(self, out: str) -> None:
         """A READY instance whose file is not there: the inside does it again, in the same round."""
         self.rows.lost(out, self._clock())
+
+    def file_spoilt(self, out: str) -> None:
+        """A READY instance whose file is not what was written: removed, so that nobody takes it for good, and lost.
+
+        The file first: once the row says it, a new one may come into its place.
+        """
+        unlink(self.layout.ready(out))
+        self.file_lost(out)
 
     def abandon(self, destination: str) -> int:
         """Give up every open delivery to ``destination``, in bounded commits; return how many.
@@ -233,6 +241,10 @@ class Outbox:
     def deliveries(self, out: str) -> list[Delivery]:
         """Return how far ``out`` is at each of its destinations."""
         return self.rows.deliveries(out)
+
+    def left(self, studies: Iterable[str]) -> list[Left]:
+        """Return every delivery of every instance of these pseudonymous studies, in order of arrival."""
+        return self.rows.left(studies)
 
     def earlier_digests(self, sop_instance: str, destination: str) -> list[str]:
         """Return digests of what ``destination`` stored under this UID before, the first delivered first.

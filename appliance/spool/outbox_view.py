@@ -58,6 +58,11 @@ class Left:
     delivery: str
     at: float
 
+    @property
+    def has_left(self) -> bool:
+        """Whether this delivery put the instance into somebody else's hands."""
+        return self.delivery == "STORED" or (not self.delivery and self.state in ("FORWARDED", "SUPERSEDED"))
+
 
 class OutboxView:
     """What can be asked of the outbox."""

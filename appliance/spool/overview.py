@@ -74,9 +74,14 @@ class Overview:
             return self._outside.left(studies)
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
-        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id."""
+        """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id.
+
+        Also what the outside refused and the inside has not followed yet, as ``tally`` counts it.
+        """
         with _told():
-            return self._inside.waiting_for(reason, after=after, limit=limit)
+            found = {each.id: each for each in self._refused_just_now(reason) if each.id > after}
+            found |= {each.id: each for each in self._inside.waiting_for(reason, after=after, limit=limit)}
+        return [found[spool_id] for spool_id in sorted(found)[:limit]]
 
     def gates(self) -> tuple[dict[tuple[str, str], int], list[tuple[str, str]]]:
         """Return (source, project) -> how many wait for an operator's leave, and the pairs that were opened."""
@@ -96,6 +101,15 @@ class Overview:
                     if len(found) == limit:
                         break
         return found
+
+    def _refused_just_now(self, reason: Reason) -> Iterator[Instance]:
+        """Yield what the outside refused for ``reason`` and the inside has not followed, among the next LOOKED_AT."""
+        followed = self._inside.followed(self._outside.generation)
+        for settled in self._outside.settled_since(followed, LOOKED_AT):
+            if (settled.state, settled.reason) == (State.REJECTED.value, reason.value):
+                for trace in self._as_seen_outside(self._inside.trace(settled.out)):
+                    if (trace.outside, trace.instance.out) == (State.REJECTED.value, settled.out):
+                        yield trace.instance
 
     def _as_seen_outside(self, traces: list[Trace]) -> list[Trace]:
         """Return the traces with what the outside has settled and the inside has not followed yet, up to a second."""

@@ -20,7 +20,7 @@ class Problem:
 
 def problems(watched: Watched, overview: Overview, clock: Callable[[], float]) -> list[Problem]:
     """Return everything that keeps the appliance from being ready, the gravest first."""
-    return [*_space(watched), *_rows(overview), *_services(watched, clock())]
+    return [*_space(watched), *_rows(overview), *idle_services(watched, clock())]
 
 
 def _space(watched: Watched) -> list[Problem]:
@@ -43,7 +43,8 @@ def _rows(overview: Overview) -> list[Problem]:
     return []
 
 
-def _services(watched: Watched, now: float) -> list[Problem]:
+def idle_services(watched: Watched, now: float) -> list[Problem]:
+    """Return those of the services that took no step lately."""
     beats = watched.heartbeats()
     found = []
     for service in watched.services:

@@ -208,6 +208,13 @@ class DeidentifyMetrics:
             ["source", "reason"],
             registry=registry,
         )
+        self._mixed = Counter(
+            "appliance_mixed_studies", "Studies in which a second Patient ID was met.", ["source"], registry=registry
+        )
+
+    def mixed_study(self, source: str) -> None:
+        """An instance brought a second Patient ID into its study."""
+        self._mixed.labels(self._source(source)).inc()
 
     def deidentified(self, source: str) -> None:
         """An instance passed to the outside."""

@@ -59,6 +59,7 @@ def scrape(watched: Watched, overview: Overview, clock: Callable[[], float]) -> 
     """Return everything in Prometheus' text format; ``appliance_rows_readable`` is 0 when the rows cannot be read."""
     families = merged(watched.families())
     families.extend(_machine(watched))
+    families.append(_gauge("appliance_clock_seconds", "This machine's clock, since the epoch.", {(): clock()}))
     try:
         families.extend(_rows(overview, clock()))
         families.append(_gauge("appliance_rows_readable", "1 if both sides' rows can be read.", {(): 1}))

@@ -9,6 +9,7 @@ from appliance.outlet.stow import Stow, new_session
 from tests.make.destinations import stow_destination
 from tests.peers.fake_cloud import FakeCloud
 from tests.peers.orthanc import Orthanc
+from tests.peers.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def connect():
     """Opens a connection to a cloud; all are closed after the test."""
     opened: list[Stow] = []
 
-    def to(cloud, *, login=None, timeout_s: float = 5.0) -> Stow:
+    def to(cloud, *, login=None, timeout_s: float = PATIENCE_S) -> Stow:
         destination = stow_destination(cloud.dicomweb)
         opened.append(Stow(destination.url, new_session(destination), login or NoLogin(), timeout_s=timeout_s))
         return opened[-1]

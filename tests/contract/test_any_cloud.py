@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from appliance.outlet.destination import FileLost, Later, RefusedForGood, Stored, There, deliver_changed
+from appliance.outlet.destination import FileLost, FileSpoilt, Later, RefusedForGood, Stored, There, deliver_changed
 from appliance.reasons import Reason
-from tests.make.parcels import changed, damaged, data_set_digest, parcels
+from tests.make.parcels import changed, damaged, data_set_digest, parcels, spoil
 
 
 def test_a_batch_is_stored_and_each_instance_is_named(keeping, connect, outbound):
@@ -145,6 +145,18 @@ def test_an_instance_whose_ready_file_vanished_is_told_apart(keeping, connect, o
     receipt = connect(keeping).deliver([here, gone])
 
     assert receipt.verdicts == {gone.out: FileLost()}
+
+
+def test_of_a_file_that_the_disk_spoilt_nothing_is_sent_and_its_neighbours_go_next_time(keeping, connect, outbound):
+    good, spoilt, fine = parcels(outbound, count=3)
+    spoil(spoilt.file)
+    connection = connect(keeping)
+
+    receipt = connection.deliver([good, spoilt, fine])
+
+    assert receipt.verdicts == {spoilt.out: FileSpoilt()}
+    assert not keeping.instances()
+    assert connection.deliver([good, fine]).verdicts == {good.out: Stored(), fine.out: Stored()}
 
 
 def test_a_link_in_ready_is_never_followed(keeping, connect, outbound, tmp_path):

@@ -11,6 +11,7 @@ from tests.make.destinations import stow_destination
 from tests.make.parcels import parcels
 from tests.peers.nginx import Nginx
 from tests.peers.orthanc import Orthanc
+from tests.peers.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def authority(tmp_path):
 
 
 def first_connection(url, **more):
-    return connections_to(stow_destination(url, timeout_s=5, **more), environment={})[0]
+    return connections_to(stow_destination(url, timeout_s=PATIENCE_S, **more), environment={})[0]
 
 
 def test_tls_with_an_authority_of_its_own_and_a_client_certificate(orthanc, authority, outbound, tmp_path):

@@ -13,6 +13,7 @@ from appliance.dicom.element import DataSet, Element
 from appliance.dicom.meta import provenance_to_meta
 from appliance.model import Provenance
 from tests.make import make
+from tests.peers.patience import PATIENCE_S
 
 SYNTAXES = [make.IMPLICIT, make.EXPLICIT, make.BIG_ENDIAN, make.DEFLATED, make.RLE, make.JPEG_BASELINE]
 KINDS = {"ct": make.with_private(make.ct(frames=3)), "sr": make.sr(), "us": make.us(), "pr": make.presentation_state()}
@@ -22,7 +23,7 @@ def dumped(path: Path) -> str:
     dcmdump = shutil.which("dcmdump")
     if dcmdump is None:
         pytest.skip("dcmdump is missing: Debian package dcmtk")
-    told = subprocess.run([dcmdump, "-ll", "warn", "+L", path], capture_output=True, check=False, timeout=20)
+    told = subprocess.run([dcmdump, "-ll", "warn", "+L", path], capture_output=True, check=False, timeout=PATIENCE_S)
     # The one warning allowed says that items of UN were read as PS3.5 6.2.2 (once CP-246) has it: as we meant them.
     warnings = [line for line in told.stderr.splitlines() if b"CP-246" not in line]
     assert (told.returncode, warnings) == (0, [])

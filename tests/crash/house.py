@@ -20,6 +20,7 @@ from tests.crash.killing import KillPoint
 from tests.make.make import ct, data_set, file
 from tests.peers.caller import Caller
 from tests.peers.fake_cloud import FakeCloud
+from tests.peers.patience import PATIENCE_S, until
 from tests.peers.ports import free_port
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -54,7 +55,7 @@ class House:
             "mapping": {"key_file": "./pseudonym.key"},
             "scp": {"ae_title": "EDGE", "host": "127.0.0.1", "port": self.port, "drain_s": 1},
             "inbox": {"path": "./inbox", "quiet_s": 0.1, "scan_s": 0.2, "clinics": {"clinic": {}}},
-            "destinations": [{"name": "cloud", "url": self.cloud.dicomweb, "connections": 2, "timeout_s": 5}],
+            "destinations": [{"name": "cloud", "url": self.cloud.dicomweb, "connections": 2, "timeout_s": 60}],
             "deidentify": {"workers": 1},
             "spool": {"reserve_gb": 0.01},
         }
@@ -105,7 +106,7 @@ class House:
             self.kill(role)
         assert self._zygote.stdin is not None
         self._zygote.stdin.close()
-        self._zygote.wait(10)
+        self._zygote.wait(PATIENCE_S)
 
     # --- the modality and the clinic ------------------------------------------------------------------------------
 
@@ -116,12 +117,12 @@ class House:
             number = self._numbers
         return ct(patient_id=f"P{number % 3}", size=8, InstanceNumber=number, SOPInstanceUID=f"1.2.3.4.{number}")
 
-    def send(self, instances: Sequence[Dataset], *, within_s: float = 30.0) -> None:
+    def send(self, instances: Sequence[Dataset], *, within_s: float = PATIENCE_S) -> None:
         """Send until each was answered with Success, over as many associations as it takes, as modalities do."""
         waiting = {each.SOPInstanceUID: data_set(each) for each in instances}
         deadline = time.monotonic() + within_s
         while waiting and time.monotonic() < deadline:
-            with suppress(OSError, AssertionError, KeyError), Caller(self.port, timeout_s=3) as caller:
+            with suppress(OSError, AssertionError, KeyError), Caller(self.port, timeout_s=15) as caller:
                 caller.request({1: (CT, [EXPLICIT])})
                 for uid, body in list(waiting.items()):
                     if caller.store(1, CT, uid, body) == 0:
@@ -141,13 +142,10 @@ class House:
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    def wait_until_quiet(self, *, within_s: float = 60.0) -> None:
+    def wait_until_quiet(self, *, within_s: float = PATIENCE_S) -> None:
         """Return when everything that came in is FORWARDED or DISCARDED, and the inbox is empty."""
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if self.is_quiet():
-                return
-            time.sleep(0.1)
+        if until(self.is_quiet, seconds=within_s, every_s=0.1):
+            return
         logs = "\n".join(f"--- {role}\n{self.log(role)[-3000:]}" for role in ROLES)
         raise AssertionError(f"not quiet: {self.counts()}, inbox {self.in_inbox()}\n{logs}")
 
@@ -160,7 +158,7 @@ class House:
     def in_inbox(self) -> list[str]:
         return [path.name for path in self.clinic.iterdir() if not path.name.startswith("_")]
 
-    def wait_for(self, wanted: dict[State, int], *, within_s: float = 60.0, alive: str = "") -> None:
+    def wait_for(self, wanted: dict[State, int], *, within_s: float = PATIENCE_S, alive: str = "") -> None:
         """Return when the counts are ``wanted``; a service that ``alive`` names is started again when it ended."""
         deadline = time.monotonic() + within_s
         while {state: n for state, n in self.counts().items() if n} != wanted:
@@ -170,12 +168,8 @@ class House:
                 self.start(alive)
             time.sleep(0.02)
 
-    def wait_until(self, ready: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:
-        deadline = time.monotonic() + within_s
-        while not ready():
-            if time.monotonic() > deadline:
-                raise AssertionError(what)
-            time.sleep(0.02)
+    def wait_until(self, ready: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> None:
+        assert until(ready, seconds=within_s, every_s=0.02), what
 
     def counts(self) -> dict[State, int]:
         """The journal's count, the outside's word for what passed."""

@@ -1,13 +1,14 @@
 """kill -9 at each durable step of each service; then the service is started again, as its supervisor would."""
 
+import itertools
 import threading
-import time
 
 import pytest
 
 from tests.crash.house import House
 from tests.crash.killing import KillPoint
 from tests.peers.fake_cloud import FakeCloud
+from tests.peers.patience import until
 
 REACHED = {
     "receive": {"fsync a file": 2, "rename": 2, "fsync a folder": 2, "commit rows": 2, "answer the modality": 3},
@@ -29,10 +30,13 @@ POINTS = [
 def test_nothing_is_lost_or_doubled_by_a_kill(role, point, tmp_path):
     with FakeCloud() as cloud, House(tmp_path, cloud) as house:
         house.start_all(**{role: point})
-        sender = threading.Thread(target=_send_and_drop, args=(house,))
+        reached = threading.Event()
+        sender = threading.Thread(target=_send_and_drop, args=(house, reached))
         sender.start()
-
-        assert _ended(house, role), f"the kill point was not reached\n{house.log(role)}"
+        try:
+            assert until(lambda: house.has_ended(role)), f"the kill point was not reached\n{house.log(role)}"
+        finally:
+            reached.set()
         house.start(role)
         sender.join()
         house.wait_until_quiet()
@@ -40,18 +44,10 @@ def test_nothing_is_lost_or_doubled_by_a_kill(role, point, tmp_path):
         house.check()
 
 
-def _send_and_drop(house: House) -> None:
-    """Three bursts, apart enough that none shares the others' commits."""
-    for _ in range(3):
+def _send_and_drop(house: House, reached: threading.Event) -> None:
+    """Bursts, apart enough that none shares the others' commits: two, and more until the kill point is reached."""
+    for number in itertools.count():
         house.drop([house.another()])
         house.send([house.another(), house.another()])
-        time.sleep(0.4)
-
-
-def _ended(house: House, role: str) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if house.has_ended(role):
-            return True
-        time.sleep(0.01)
-    return False
+        if reached.wait(0.4) and number >= 1:
+            return

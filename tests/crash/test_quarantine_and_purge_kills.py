@@ -77,3 +77,25 @@ def _wait_until_followed(house: House) -> None:
         lambda: sum(count.n for count in spool.counts() if count.outside == State.FORWARDED) == 3, "never followed"
     )
     spool.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("step", "number"), [("commit the mapping", 1), ("commit rows", 2), ("commit rows", 3)])
+def test_nothing_of_a_study_with_two_patient_ids_leaves_because_of_a_kill(step, number, when, tmp_path):
+    first, second = (ct(patient_id=f"P{n}", StudyInstanceUID="1.2.7", SOPInstanceUID=f"1.2.7.{n}") for n in (1, 2))
+    with FakeCloud() as cloud, House(tmp_path, cloud) as house:
+        house.start("receive")
+        house.start("deidentify")
+        house.send([first])
+        house.wait_for({State.READY: 1})
+        house.kill("deidentify")
+        house.send([second])
+
+        house.start("deidentify", KillPoint(step, when, number))
+        house.wait_for({State.REJECTED: 1, State.QUARANTINED: 1}, alive="deidentify")
+        house.start("forward")
+        house.wait_until(lambda: house.files("outside/ready", "outside/making") == [], "something may still leave")
+
+        house.wait_for({State.REJECTED: 1, State.QUARANTINED: 1}, alive="deidentify")
+        assert len(cloud.instances()) == 0

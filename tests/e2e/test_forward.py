@@ -11,10 +11,11 @@ from appliance.outlet.stow import Stow
 from appliance.spool.outbox import Outbox
 from tests.make.destinations import folder_destination, stow_destination
 from tests.make.outside import admit
-from tests.make.parcels import changed, damaged, parcels
+from tests.make.parcels import changed, damaged, parcels, spoil
 from tests.peers.fake_cloud import Act, FakeCloud, fails, hangs_up, nothing, ok, omits, slow, status, truncated
 from tests.peers.forwarding import Forwarding
 from tests.peers.orthanc import Orthanc
+from tests.peers.patience import PATIENCE_S
 
 HURRY = 0.001  # a second of back-off is a millisecond
 
@@ -27,8 +28,8 @@ def cloud():
 
 @pytest.fixture
 def forwarding(tmp_path, cloud):
-    """The service, with one destination that never waits long."""
-    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb, timeout_s=1)], hurry=HURRY) as running:
+    """The service, with one destination and hardly a pause."""
+    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY) as running:
         yield running
         assert running.errors == []
 
@@ -64,7 +65,7 @@ def test_a_real_orthanc_has_every_instance(tmp_path):
         made = parcels(tmp_path / "made", count=40)
         admit(running.outbox, made)
 
-        assert running.until_settled(30) == {"FORWARDED": 40}
+        assert running.until_settled() == {"FORWARDED": 40}
         assert set(orthanc.instances()) == {parcel.sop_instance for parcel in made}
 
 
@@ -83,7 +84,6 @@ def test_a_real_orthanc_has_every_instance(tmp_path):
         (413, ok),
         (400, ok),
         (Act(body=b"<html>please log in to the wifi</html>", keep=lambda _: False), ok),
-        (slow, ok),
         (Act(cut=0), Act(close=True), ok),
     ],
     ids=lambda acts: "-".join(str(act) if isinstance(act, int) else "act" for act in acts),
@@ -94,7 +94,18 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_the_cloud_does_first(forwa
 
     admit(forwarding.outbox, made)
 
-    assert forwarding.until_settled(20) == {"FORWARDED": 5}
+    assert forwarding.until_settled() == {"FORWARDED": 5}
+    assert set(cloud.stored) == {parcel.sop_instance for parcel in made}
+
+
+def test_an_answer_that_never_comes_is_given_up_and_its_instances_are_sent_again(tmp_path, cloud):
+    made = parcels(tmp_path / "made", count=5)
+    cloud.answers(slow, ok)
+    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb, timeout_s=1)], hurry=HURRY) as running:
+        admit(running.outbox, made)
+
+        assert running.until_settled() == {"FORWARDED": 5}
+
     assert set(cloud.stored) == {parcel.sop_instance for parcel in made}
 
 
@@ -175,7 +186,7 @@ def test_an_instance_too_large_for_the_destination_is_rejected_as_that(forwardin
 def test_while_a_destination_is_away_no_row_is_touched_and_little_is_tried(tmp_path):
     with FakeCloud() as cloud:
         destination = stow_destination(cloud.dicomweb, connections=4)
-    with Forwarding(tmp_path, [destination]) as running:
+    with Forwarding(tmp_path, [destination], hurry=1000) as running:  # no pause ends while we look
         made = parcels(tmp_path / "made", count=60)
         admit(running.outbox, made)
         running.until(lambda: running.lanes[0].breaker.state is BreakerState.OPEN)
@@ -198,7 +209,7 @@ def test_a_destination_that_comes_back_gets_everything(tmp_path):
         running.until(lambda: running.lanes[0].breaker.state is BreakerState.OPEN)
         cloud.start()
 
-        assert running.until_settled(20) == {"FORWARDED": 30}
+        assert running.until_settled() == {"FORWARDED": 30}
         cloud.stop()
     assert set(cloud.stored) == {parcel.sop_instance for parcel in made}
 
@@ -300,7 +311,7 @@ def test_a_changed_version_is_never_called_forwarded_when_orthanc_kept_the_old_o
 
 def test_a_ready_file_that_vanished_is_given_back_to_be_made_again(cloud, tmp_path):
     made = parcels(tmp_path / "made", count=2)
-    forwarding = Forwarding(tmp_path, [stow_destination(cloud.dicomweb, timeout_s=1)], hurry=HURRY)
+    forwarding = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY)
     admit(forwarding.outbox, made)
     next(path for path in files(tmp_path, "ready") if path.stem == made[0].out).unlink()
 
@@ -312,6 +323,21 @@ def test_a_ready_file_that_vanished_is_given_back_to_be_made_again(cloud, tmp_pa
         assert forwarding.outbox.state(made[0].out) is None
 
 
+def test_a_ready_file_that_the_disk_spoilt_is_never_sent_and_given_back_to_be_made_again(cloud, tmp_path):
+    made = parcels(tmp_path / "made", count=2)
+    forwarding = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY)
+    admit(forwarding.outbox, made)
+    spoilt = next(path for path in files(tmp_path, "ready") if path.stem == made[0].out)
+    spoil(spoilt)
+
+    with forwarding:
+        forwarding.until(lambda: not forwarding.states().get("READY"))
+
+        assert set(cloud.stored) == {made[1].sop_instance}
+        assert forwarding.outbox.state(made[0].out) is None
+        assert not spoilt.exists()
+
+
 def test_nothing_gated_leaves_until_an_operator_opens_the_source(forwarding, cloud, tmp_path):
     admit(forwarding.outbox, parcels(tmp_path / "made", count=3), gated=True)
     time.sleep(0.3)
@@ -319,15 +345,17 @@ def test_nothing_gated_leaves_until_an_operator_opens_the_source(forwarding, clo
 
     asked = forwarding.requests.ask("forward", "open", {"source": "CT1", "project": "main", "by": "test"})
 
-    assert forwarding.requests.wait(asked, 5) == {"done": 3}
+    assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 3}
     assert forwarding.until_settled() == {"FORWARDED": 3}
 
 
 def test_a_destination_no_longer_configured_can_be_abandoned_and_a_configured_one_cannot(forwarding, tmp_path):
     admit(forwarding.outbox, parcels(tmp_path / "made", count=2), destinations=("gone",))
 
-    refused = forwarding.requests.wait(forwarding.requests.ask("forward", "abandon", {"destination": "research"}), 5)
-    done = forwarding.requests.wait(forwarding.requests.ask("forward", "abandon", {"destination": "gone"}), 5)
+    refused = forwarding.requests.wait(
+        forwarding.requests.ask("forward", "abandon", {"destination": "research"}), PATIENCE_S
+    )
+    done = forwarding.requests.wait(forwarding.requests.ask("forward", "abandon", {"destination": "gone"}), PATIENCE_S)
 
     assert "configured" in refused["error"]
     assert done == {"done": 2}
@@ -345,7 +373,7 @@ def test_a_destination_no_longer_configured_can_be_abandoned_and_a_configured_on
     ],
 )
 def test_a_request_that_makes_no_sense_is_answered_and_changes_nothing(forwarding, verb, args):
-    answer = forwarding.requests.wait(forwarding.requests.ask("forward", verb, args), 5)
+    answer = forwarding.requests.wait(forwarding.requests.ask("forward", verb, args), PATIENCE_S)
 
     assert answer["done"] == 0
     assert answer["error"]
@@ -359,7 +387,7 @@ def test_what_an_operator_discarded_leaves_rejected_by_request(forwarding, cloud
 
     asked = forwarding.requests.ask("forward", "withdraw", {"outs": [parcel.out, "../../etc/passwd", 5]})
 
-    assert forwarding.requests.wait(asked, 5) == {"done": 1}
+    assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 1}
     assert not list((tmp_path / "outside" / "rejected").rglob("*.*"))
     assert forwarding.states() == {}
 
@@ -367,7 +395,7 @@ def test_what_an_operator_discarded_leaves_rejected_by_request(forwarding, cloud
 def test_a_closed_source_waits_again(forwarding, cloud, tmp_path):
     for verb in ("open", "close"):
         asked = forwarding.requests.ask("forward", verb, {"source": "CT1", "project": "main"})
-        assert forwarding.requests.wait(asked, 5) == {"done": 0}
+        assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 0}
 
     admit(forwarding.outbox, parcels(tmp_path / "made", count=2), gated=True)
     time.sleep(0.2)
@@ -414,21 +442,21 @@ def test_an_outcome_that_could_not_be_written_is_written_later(tmp_path, cloud, 
     with Forwarding(tmp_path, [stow_destination(cloud.dicomweb, connections=1)]) as running:
         admit(running.outbox, parcels(tmp_path / "made", count=30))
 
-        assert running.until_settled(10) == {"FORWARDED": 30}
+        assert running.until_settled() == {"FORWARDED": 30}
         assert len(running.errors) == 2
     assert len(cloud.sent) == 30
 
 
 def test_stopping_lets_a_running_request_end_and_writes_what_it_said(tmp_path, cloud):
     cloud.answers(Act(before_s=1.0))
-    running = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], drain_s=10)
+    running = Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], drain_s=10 * PATIENCE_S)
     with running:
         admit(running.outbox, parcels(tmp_path / "made", count=2))
         running.until(lambda: bool(cloud.requests))
 
         took = running.stop()
 
-        assert took < 5
+        assert took < PATIENCE_S
         assert running.states() == {"FORWARDED": 2}
 
 
@@ -440,7 +468,7 @@ def test_stopping_abandons_a_request_that_hangs_and_it_stays_ready(tmp_path, clo
 
         took = running.stop()
 
-        assert took < 4
+        assert took < PATIENCE_S
         assert running.states() == {"READY": 2}
 
 

@@ -23,6 +23,8 @@ from appliance.reasons import Reason
 from appliance.services.inbox import InboxService
 from appliance.spool.inside import Spool as Inside
 from tests.make import make
+from tests.peers import patience
+from tests.peers.patience import PATIENCE_S
 
 STEM = "2.25.1234567890"
 TEMPLATE = make.file(make.ct(SOPInstanceUID=f"{STEM}{0:010d}", size=8))
@@ -118,12 +120,9 @@ def edge(tmp_path):
     return Edge(tmp_path)
 
 
-def until(condition, seconds=60.0, what="it to happen", every_s=0.02):
-    """Wait until it is so; the bound is for what never comes, not for how fast it comes."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(every_s)
+def until(condition, what="it to happen", seconds=PATIENCE_S, every_s=0.02):
+    """Wait until it is so."""
+    assert patience.until(condition, seconds=seconds, every_s=every_s), f"waited {seconds} s for {what}"
 
 
 def data_set_of(path):
@@ -568,8 +567,8 @@ def test_ten_thousand_files_brought_in_every_way_are_each_taken_once_and_none_is
         for writer in writers:
             writer.join()
         wanted = {f"{STEM}{index * 100_000 + number:010d}" for index in range(4) for number in range(count)}
-        until(lambda: len(edge.rows()) >= len(wanted), 300, "all rows", every_s=0.5)
-        until(lambda: not edge.waiting(), 30, "an empty folder")
+        until(lambda: len(edge.rows()) >= len(wanted), "all rows", 4 * PATIENCE_S, every_s=0.5)
+        until(lambda: not edge.waiting(), "an empty folder")
 
     rows = Counter(row[0] for row in edge.rows())
     assert set(rows) == wanted

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance.dicom.sniff import identify
 from tests.make import make
+from tests.peers.patience import until
 
 STEM = "2.25.1234567890"
 TEMPLATE = make.file(make.ct(SOPInstanceUID=f"{STEM}{0:010d}", size=8))
@@ -60,10 +61,8 @@ def survives(root, days, seed):
         service.wait()
     service = started(root, days)
     try:
-        end = time.monotonic() + 30
-        while waiting(clinic) or list(clinic.glob("_receipts/.item*")):
-            assert time.monotonic() < end, f"{len(waiting(clinic))} files were not taken"
-            time.sleep(0.05)
+        taken = until(lambda: not waiting(clinic) and not list(clinic.glob("_receipts/.item*")), every_s=0.05)
+        assert taken, f"{len(waiting(clinic))} files were not taken"
     finally:
         service.terminate()
         service.wait()

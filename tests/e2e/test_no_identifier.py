@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import urllib.request
 from datetime import UTC, datetime
 from io import BytesIO
@@ -44,6 +43,7 @@ def day(tmp_path_factory):
         running.wait_until(running.ready)
         words = [*_send(running, folder), *_drop(folder)]
         running.wait_until(lambda: _is_settled(running))
+        running.wait_until(lambda: list((folder / "inbox" / "clinic-a" / "_receipts").glob("[!.]*")))
         yield running, words, _shown(running)
     finally:
         running.end()
@@ -89,7 +89,6 @@ def _get(running, path):
 
 def _shown(running):
     """What the appliance shows: where -> bytes."""
-    time.sleep(3)  # the services publish every two seconds
     shown = {path: _get(running, path).encode() for path in ("/metrics", "/health/ready", "/health/live", "/")}
     for words in (["queue"], ["quarantine", "list"], ["source", "list"], ["doctor"]):
         for form in ([], ["--json"]):

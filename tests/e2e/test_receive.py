@@ -31,8 +31,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.peers import dcmtk
 from tests.peers.caller import CT, EXPLICIT, Caller
+from tests.peers.patience import PATIENCE_S, until
 from tests.peers.receive_process import ReceiveProcess
-from tests.peers.receiver import eventually
 
 PRIVATE_CLASS = "1.2.276.0.7230010.3.1.9.77"
 
@@ -89,7 +89,7 @@ def test_storescu_delivers_in_every_uncompressed_syntax_it_offers(
 
     assert sent.returncode == 0, sent.stdout
     assert uids(edge) == {pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
-    assert eventually(lambda: [state for _id, state in edge.rows] == ["RECEIVED"] * 3)
+    assert until(lambda: [state for _id, state in edge.rows] == ["RECEIVED"] * 3)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_next_start_sweeps_what_a_killed_process_left_half_written(edge: Rec
     with Caller(edge.port) as caller:
         caller.request({1: (CT, [EXPLICIT])})
         caller.send(caller.store_bytes(1, CT, "1.2.99", bytes(200_000))[:150_000])
-        assert eventually(lambda: bool(edge.halves))
+        assert until(lambda: bool(edge.halves))
     edge.kill()
 
     edge.start()
@@ -204,10 +204,10 @@ def test_sigterm_lets_running_associations_finish_and_exits_with_0(edge: Receive
         stopping = threading.Thread(target=lambda: exits.append(edge.stop()))
         stopping.start()
 
-        late = eventually(lambda: rejected(edge.port) == (2, 3, 1))
+        late = until(lambda: rejected(edge.port) == (2, 3, 1))
         assert caller.store(1, CT, "1.2.3", bytes(100_000)) == 0x0000
         caller.release()
-        stopping.join(timeout=20)
+        stopping.join(PATIENCE_S)
 
     assert late
     assert exits == [0]
@@ -224,7 +224,7 @@ def test_sigterm_aborts_what_does_not_finish_in_drain_s_and_exits_with_0(tmp_pat
         caller.request({1: (CT, [EXPLICIT])})
         caller.send(caller.store_bytes(1, CT, "1.2.3", bytes(100_000))[:50_000])
 
-        assert edge.stop(timeout_s=10) == 0
+        assert edge.stop() == 0
 
         assert edge.files + edge.halves == []
 
@@ -243,7 +243,7 @@ def test_restarts_on_a_socket_of_systemd_lose_no_caller(tmp_path: Path) -> None:
                 assert edge.stop() == 0
                 edge.start()
             for sender in senders:
-                sender.join(timeout=60)
+                sender.join(PATIENCE_S)
         finally:
             edge.kill()
 
@@ -253,7 +253,7 @@ def test_restarts_on_a_socket_of_systemd_lose_no_caller(tmp_path: Path) -> None:
 
 def send_ten(port: int, sender: int, answers: list[int]) -> None:
     for number in range(10):
-        with Caller(port, timeout_s=30) as caller:
+        with Caller(port) as caller:
             assert caller.request({1: (CT, [EXPLICIT])}).rejected is None
             answers.append(caller.store(1, CT, f"1.2.{sender}.{number}", bytes(20_000)))
             caller.release()
@@ -314,7 +314,7 @@ def fill(path: Path, *, leave: int) -> None:
 
 
 def test_a_large_instance_is_never_in_memory(edge: ReceiveProcess) -> None:
-    with Caller(edge.port, timeout_s=60) as caller:
+    with Caller(edge.port) as caller:
         caller.request({1: (CT, [EXPLICIT])})
         assert caller.store(1, CT, "1.2.1", bytes(1000)) == 0x0000
         before = edge.memory_bytes

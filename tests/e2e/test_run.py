@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
-from tests.peers.running import Running, can_connect
+from tests.peers.patience import PATIENCE_S
+from tests.peers.ports import listens
+from tests.peers.running import Running
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_all_services_start_become_ready_and_drain_on_sigterm(running):
 
     appliance.process.terminate()
 
-    assert appliance.process.wait(40) == 0
+    assert appliance.process.wait(PATIENCE_S) == 0
     stopped = {line["service"] for line in appliance.lines() if line["event"] == "stopped"}
     assert stopped == {"receive", "deidentify", "forward", "purge", "watch"}
     assert appliance.children() == {}
@@ -41,7 +43,7 @@ def test_a_service_that_is_killed_is_started_again_and_its_neighbours_go_on(runn
 
     os.kill(before["receive"], signal.SIGKILL)
     appliance.wait_until(lambda: appliance.children().get("receive", before["receive"]) != before["receive"])
-    appliance.wait_until(lambda: can_connect(appliance.ports["scp"]))
+    appliance.wait_until(lambda: listens(appliance.ports["scp"]))
 
     after = appliance.children()
     assert {role: after[role] for role in after if role != "receive"} == {
@@ -57,7 +59,7 @@ def test_when_the_supervisor_is_killed_no_service_stays_behind_and_keeps_a_port(
     appliance.process.wait()
 
     appliance.wait_until(lambda: appliance.children() == {})
-    assert not can_connect(appliance.ports["scp"])
+    assert not listens(appliance.ports["scp"])
 
 
 def test_a_taken_port_ends_everything_with_1_and_says_what_to_do(running):
@@ -66,7 +68,7 @@ def test_a_taken_port_ends_everything_with_1_and_says_what_to_do(running):
         other.bind(("127.0.0.1", appliance.ports["scp"]))
         other.listen()
 
-        status = appliance.start().process.wait(60)
+        status = appliance.start().process.wait(PATIENCE_S)
 
     told = appliance.log.read_text()
     assert status == 1
@@ -91,7 +93,7 @@ def test_a_service_alone_refuses_to_start_without_the_key_and_makes_none(running
     key = appliance.site.mapping.key_file
     key.unlink()
 
-    status = appliance.start().process.wait(30)
+    status = appliance.start().process.wait(PATIENCE_S)
 
     told = appliance.log.read_text()
     assert status == 1
@@ -102,17 +104,17 @@ def test_a_service_alone_refuses_to_start_without_the_key_and_makes_none(running
 
 def test_a_single_role_runs_in_its_own_process_and_stops_on_sigterm(running):
     appliance = running("watch").start()
-    appliance.wait_until(lambda: can_connect(appliance.ports["watch"]))
+    appliance.wait_until(lambda: listens(appliance.ports["watch"]))
 
     appliance.process.terminate()
 
-    assert appliance.process.wait(20) == 0
+    assert appliance.process.wait(PATIENCE_S) == 0
 
 
 def test_an_unknown_role_is_told_with_those_that_there_are(running):
     appliance = running("nonsense")
 
-    status = appliance.start().process.wait(30)
+    status = appliance.start().process.wait(PATIENCE_S)
 
     assert status == 1
     assert "There is no role 'nonsense'; nothing was started. Roles: receive, inbox" in appliance.log.read_text()

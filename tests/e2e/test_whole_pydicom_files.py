@@ -128,8 +128,8 @@ def house(tmp_path_factory):
             item.mkdir(parents=True)
             shutil.copyfile(path, item / path.name)
             edge.drop(item)
-        edge.until(lambda: len(edge.receipts()) == len(FILES), "a receipt of each", 60)
-        edge.until_settled(sum(" 1 taken" in f" {text}" for text in map(_upper, edge.receipts())), 60)
+        edge.until(lambda: len(edge.receipts()) == len(FILES), "a receipt of each")
+        edge.until_settled(sum(" 1 taken" in f" {text}" for text in map(_upper, edge.receipts())))
         edge.until(lambda: not any("on their way" in text for text in edge.receipts()), "told in the receipts")
         yield edge, orthanc
 

@@ -93,7 +93,7 @@ def test_an_image_that_ends_its_workers_is_quarantined_and_its_neighbours_are_fo
         edge.until(lambda: killed, "a worker killed")
         store(edge.port, neighbours[10:])
 
-        edge.until_states(60, FORWARDED=30, QUARANTINED=1)
+        edge.until_states(FORWARDED=30, QUARANTINED=1)
 
         (trace,) = edge.trace(large.SOPInstanceUID)
         assert (trace["state"], trace["reason"]) == ("QUARANTINED", "worker-died")
@@ -103,7 +103,7 @@ def test_an_image_that_ends_its_workers_is_quarantined_and_its_neighbours_are_fo
     # With the memory that it needs, the same original passes: nothing was lost of it.
     with edge:
         assert edge.cli("quarantine", "release", trace["id"]).returncode == 0
-        edge.until_states(60, FORWARDED=31)
+        edge.until_states(FORWARDED=31)
 
 
 # --- SIGTERM, roles ---------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_sigterm_under_load_ends_with_0_and_the_next_start_goes_on_without_a_los
             stop.set()
             sender.join()
 
-        states = edge.until_settled(edge.queue()["received"], 60)
+        states = edge.until_settled(edge.queue()["received"])
 
         # One that was stored and not acknowledged any more comes twice; it is a duplicate then.
         assert states["FORWARDED"] == len(set(acknowledged))

@@ -8,6 +8,7 @@ import pydicom
 
 from appliance.deid.instance import deidentify
 from appliance.deid.outcome import Deidentified, Outcome
+from appliance.deid.pixels.looking import Pixels
 from appliance.deid.pseudonyms import KeyedPseudonyms
 from appliance.deid.ruleset import Ruleset, load_rules
 from appliance.dicom import part10
@@ -25,6 +26,7 @@ def outcome_of(
     accepted: Any = (),
     domain: str = "site",
     provenance: Provenance | None = None,
+    pixels: Pixels | None = None,
 ) -> Outcome:
     """What becomes of the bytes of a DICOM file."""
     return deidentify(
@@ -34,6 +36,7 @@ def outcome_of(
         provenance=provenance or Provenance("CT1"),
         accepted=frozenset(accepted),
         domain=domain,
+        pixels=pixels,
     )
 
 

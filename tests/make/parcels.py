@@ -34,14 +34,26 @@ def changed(parcel: Parcel, description: str) -> Parcel:
 
 
 def damaged(parcel: Parcel) -> Parcel:
-    """Return ``parcel`` with a file that no destination can read."""
-    parcel.file.write_bytes(b"this is no DICOM file")
-    return replace(parcel, size=parcel.file.stat().st_size, digest=hashlib.sha256(b"").hexdigest())
+    """Return ``parcel`` with a Data Set that no destination can read."""
+    whole, unreadable = parcel.file.read_bytes(), b"this is no data set"
+    parcel.file.write_bytes(whole[: _data_set_at(whole)] + unreadable)
+    return replace(parcel, size=parcel.file.stat().st_size, digest=hashlib.sha256(unreadable).hexdigest())
+
+
+def spoil(file: Path, at: int = -1) -> None:
+    """Turn one bit of the byte at ``at`` over, as a dying disk does."""
+    body = bytearray(file.read_bytes())
+    body[at] ^= 1
+    file.write_bytes(body)
 
 
 def data_set_digest(file: bytes) -> str:
     """Return the SHA-256 of the Data Set of a file that begins with preamble, prefix and a File Meta group length."""
-    return hashlib.sha256(file[144 + struct.unpack_from("<I", file, 140)[0] :]).hexdigest()
+    return hashlib.sha256(file[_data_set_at(file) :]).hexdigest()
+
+
+def _data_set_at(file: bytes) -> int:
+    return int(144 + struct.unpack_from("<I", file, 140)[0])
 
 
 def _parcel(folder: Path, name: str, seq: int, sop_instance: str, file: bytes) -> Parcel:

@@ -14,13 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from tests.peers.patience import PATIENCE_S, until
 from tests.peers.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -99,16 +99,16 @@ class Appliance:
                 cwd=REPOSITORY,
             )
 
-    def stop(self, timeout_s: float = 40.0) -> int:
+    def stop(self) -> int:
         """SIGTERM; return the exit status."""
         assert self._process is not None
         self._process.terminate()
-        return self.ended(timeout_s)
+        return self.ended()
 
-    def ended(self, timeout_s: float = 30.0) -> int:
+    def ended(self) -> int:
         """Wait for it to end by itself; return the exit status."""
         assert self._process is not None
-        status = self._process.wait(timeout_s)
+        status = self._process.wait(PATIENCE_S)
         self._process = None
         return status
 
@@ -136,7 +136,7 @@ class Appliance:
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of a page of the watch service; status 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.watch_port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.watch_port}{path}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -160,7 +160,7 @@ class Appliance:
             [sys.executable, "-m", "appliance.cli", *words, "-c", str(self.file)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             stdin=subprocess.DEVNULL,
             cwd=REPOSITORY,
             check=False,
@@ -195,30 +195,31 @@ class Appliance:
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def until(self, true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    def until(self, true: Callable[[], object], what: str) -> None:
         """Return once ``true()``; else fail with what the appliance says of itself."""
-        deadline = time.monotonic() + seconds
-        while not true():
+
+        def true_while_it_runs() -> object:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(f"not {what}: it ended with {self._process.returncode}\n{self.log[-3000:]}")
-            if time.monotonic() >= deadline:
-                said = self.cli("queue", "--json").stdout
-                raise AssertionError(f"not {what} within {seconds} s\n{said}\n{self.log[-3000:]}")
-            time.sleep(0.1)
+            return true()
 
-    def until_states(self, seconds: float = 30.0, **wanted: int) -> dict[str, int]:
+        if not until(true_while_it_runs, every_s=0.1):
+            said = self.cli("queue", "--json").stdout
+            raise AssertionError(f"not {what} within {PATIENCE_S} s\n{said}\n{self.log[-3000:]}")
+
+    def until_states(self, **wanted: int) -> dict[str, int]:
         """Wait until exactly so many instances are in these states and none in others; return them."""
-        self.until(lambda: self.states() == wanted, f"in the states {wanted}", seconds)
+        self.until(lambda: self.states() == wanted, f"in the states {wanted}")
         return wanted
 
-    def until_settled(self, count: int, seconds: float = 30.0) -> dict[str, int]:
+    def until_settled(self, count: int) -> dict[str, int]:
         """Wait until ``count`` instances came and none waits for a machine; return the states."""
 
         def settled() -> bool:
             states = self.states()
             return sum(states.values()) == count and not states.keys() & {"RECEIVED", "READY"}
 
-        self.until(settled, f"settled with {count} instances", seconds)
+        self.until(settled, f"settled with {count} instances")
         return self.states()
 
     # --- the clinic -----------------------------------------------------------------------------------------------

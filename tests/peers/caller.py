@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.peers.patience import PATIENCE_S
+
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -98,7 +100,7 @@ class Caller:
     """A connection to a receiver."""
 
     def __init__(
-        self, port: int, *, timeout_s: float = 10.0, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+        self, port: int, *, timeout_s: float = PATIENCE_S, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
     ) -> None:
         self.sock: socket.socket = socket.create_connection((host, port), timeout=timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -177,9 +179,8 @@ class Caller:
         assert kind == RELEASE_RP, f"PDU type {kind}"
         self.close()
 
-    def is_closed_within(self, seconds: float) -> bool:
-        """Whether the receiver closes in that time; PDUs that come before are read."""
-        self.sock.settimeout(seconds)
+    def is_closed(self) -> bool:
+        """Wait until the receiver closes, and say whether it did; PDUs that come before are read."""
         try:
             while self.sock.recv(65536):
                 pass

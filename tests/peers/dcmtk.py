@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.patience import PATIENCE_S
+
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
 
@@ -23,7 +25,7 @@ def program(name: str) -> str:
     return found
 
 
-def run(name: str, *arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def run(name: str, *arguments: str | Path, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     """Run a DCMTK program to its end and return it, whatever its exit code."""
     return subprocess.run(
         [program(name), *map(str, arguments)],

@@ -23,6 +23,8 @@ from urllib.parse import parse_qs
 
 import pydicom
 
+from tests.peers.ports import free_port
+
 Named = tuple[str, str]  # SOP Class UID, SOP Instance UID
 
 
@@ -178,8 +180,8 @@ class FakeCloud:
             def handle_error(self, *_: object) -> None:
                 pass  # a client that went away is part of the play
 
+        self.port = self.port or free_port()
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

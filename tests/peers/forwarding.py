@@ -17,6 +17,7 @@ from appliance.services.loop import run
 from appliance.services.outside_operator import OutsideOperator
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
+from tests.peers.patience import PATIENCE_S, until
 
 
 class Observed:
@@ -99,7 +100,7 @@ class Forwarding:
         """SIGTERM; return the seconds until it had ended."""
         began = time.monotonic()
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "the service did not end"
         return time.monotonic() - began
 
@@ -110,14 +111,11 @@ class Forwarding:
             counted[each.state.value] += each.n
         return dict(counted)
 
-    def until(self, so: Callable[[], bool], seconds: float = 5.0, *, every_s: float = 0.01) -> None:
+    def until(self, so: Callable[[], bool], *, every_s: float = 0.01) -> None:
         """Wait until it is so, looking ``every_s``."""
-        deadline = time.monotonic() + seconds
-        while not so():
-            assert time.monotonic() < deadline, f"not so after {seconds} s: {self.states()}"
-            time.sleep(every_s)
+        assert until(so, every_s=every_s), f"not so after {PATIENCE_S} s: {self.states()}"
 
-    def until_settled(self, seconds: float = 5.0) -> dict[str, int]:
+    def until_settled(self) -> dict[str, int]:
         """Wait until nothing is READY; return the counts."""
-        self.until(lambda: not self.states().get("READY"), seconds)
+        self.until(lambda: not self.states().get("READY"))
         return self.states()

@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from tests.peers.patience import PATIENCE_S
 from tests.peers.ports import free_port, listens, wait_until
 
 
@@ -81,7 +82,7 @@ class Nginx:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def _configuration(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import pytest
 import requests
 
+from tests.peers.patience import PATIENCE_S
 from tests.peers.ports import free_port, wait_until
 
 DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -100,7 +101,7 @@ class Orthanc:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -117,7 +118,7 @@ class Orthanc:
 
     def get(self, path: str) -> Any:
         """Return the JSON of a GET of its REST interface."""
-        answer = requests.get(self.root + path, auth=self.auth, timeout=30)
+        answer = requests.get(self.root + path, auth=self.auth, timeout=PATIENCE_S)
         answer.raise_for_status()
         return answer.json()
 
@@ -137,7 +138,7 @@ class Orthanc:
     def file(self, sop_instance: str) -> bytes:
         """Return the DICOM file as it stored it."""
         answer = requests.get(
-            f"{self.root}/instances/{self.instances()[sop_instance]}/file", auth=self.auth, timeout=60
+            f"{self.root}/instances/{self.instances()[sop_instance]}/file", auth=self.auth, timeout=PATIENCE_S
         )
         answer.raise_for_status()
         return answer.content
@@ -145,7 +146,7 @@ class Orthanc:
     def clear(self) -> None:
         """Remove everything it holds."""
         for patient in self.get("/patients"):
-            requests.delete(f"{self.root}/patients/{patient}", auth=self.auth, timeout=60).raise_for_status()
+            requests.delete(f"{self.root}/patients/{patient}", auth=self.auth, timeout=PATIENCE_S).raise_for_status()
 
     # --- starting -----------------------------------------------------------------------------------------------------
 
@@ -173,6 +174,6 @@ class Orthanc:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.root}/system", auth=self.auth, timeout=2).ok
+            return requests.get(f"{self.root}/system", auth=self.auth, timeout=PATIENCE_S).ok
         except requests.RequestException:
             return False

@@ -19,6 +19,7 @@ from typing import Any, Self
 from appliance import config
 from appliance.services.loop import run, stop_on_signals
 from appliance.services.receive import Receive
+from tests.peers.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,11 +80,11 @@ class ReceiveProcess:
             raise RuntimeError(f"the receiver did not start: {self.log}")
         self.port = int(line)
 
-    def stop(self, *, timeout_s: float = 30) -> int:
+    def stop(self) -> int:
         """SIGTERM, and return the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
+        return self.process.wait(PATIENCE_S)
 
     def kill(self) -> None:
         """SIGKILL, if it still runs."""

@@ -5,7 +5,6 @@ the end-to-end tests use the real one.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -155,16 +154,6 @@ def receiver(
     finally:
         running.drain(0)
         door.close()
-
-
-def eventually(what: Callable[[], bool], *, seconds: float = 5.0) -> bool:
-    """Whether ``what`` becomes true within the time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.01)
-    return what()
 
 
 def open_descriptors() -> int:

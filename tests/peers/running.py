@@ -3,21 +3,15 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tests.make.site import configured
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.peers.patience import PATIENCE_S, until
+from tests.peers.ports import free_port
 
 
 class Running:
@@ -49,7 +43,9 @@ class Running:
 
     def ready(self):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['watch']}/health/ready", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.ports['watch']}/health/ready", timeout=PATIENCE_S
+            ) as answer:
                 return json.load(answer)["ready"]
         except (urllib.error.URLError, OSError):
             return False
@@ -70,21 +66,10 @@ class Running:
                 found[words[-2].decode()] = int(folder.name)
         return found
 
-    def wait_until(self, true, seconds=30.0):
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
-            time.sleep(0.1)
+    def wait_until(self, true):
+        assert until(true, every_s=0.1), self.log.read_text()[-3000:]
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-
-
-def can_connect(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
-            return True
-    except OSError:
-        return False

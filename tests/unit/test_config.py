@@ -137,6 +137,18 @@ def test_a_wrong_setting_is_told_with_file_line_and_what_to_write(written, more,
             "'destinations[0].auth.token' is not a known",
         ),
         ("{name: a, url: 'https://x', existing: maybe}", "'destinations[0].existing' must be one of: replaced, kept."),
+        (
+            "{name: a, url: 'http://pacs.example.org/d', auth: {kind: basic, user: u, password_file: p}}",
+            "destinations[0]: url is http, and with auth kind basic whoever is on the way could read the secret. "
+            "Write https; or, if the way is protected otherwise, auth: {in_clear: true}.",
+        ),
+        ("{name: a, url: 'http://127.0.0.1.example.org', auth: {kind: bearer, token_file: t}}", "url is http, and"),
+        (
+            "{name: a, url: 'https://x', auth: {kind: oidc, token_url: 'http://sso.example.org/t', client_id: c,"
+            " client_secret_file: s}}",
+            "token_url is http, and",
+        ),
+        ("{name: a, url: 'http://x', auth: {in_clear: true}}", "in_clear means nothing with kind none."),
         ("{name: A B, folder: ./o}", "name must be lower-case letters"),
     ],
 )
@@ -147,6 +159,19 @@ def test_a_destination_that_cannot_work_is_told(written, destination, says):
     assert told.startswith("line 3: ")
     assert "pw" not in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("place", ["https://x", "http://localhost:8042", "http://127.0.0.1:8042", "http://[::1]:8042"])
+def test_a_secret_may_be_shown_where_nobody_is_on_the_way(written, place):
+    auth = "auth: {kind: basic, user: u, password_file: p}"
+    written(base=f"site: s\nstate: v\ndestinations: [{{name: a, url: '{place}/dicom-web', {auth}}}]\n")
+
+
+def test_a_site_may_insist_on_showing_a_secret_in_clear(written):
+    auth = "auth: {kind: basic, user: u, password_file: p, in_clear: true}"
+    found = written(base=f"site: s\nstate: v\ndestinations: [{{name: a, url: 'http://x/dicom-web', {auth}}}]\n")
+
+    assert found.destinations[0].auth.in_clear
 
 
 def test_the_url_loses_its_last_slash_so_that_paths_can_follow(written):
@@ -209,3 +234,26 @@ def test_identity_domains_join_the_sources_that_share_patient_ids(written):
 def test_a_missing_file_is_told_in_words(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read: No such file or directory\."):
         config.load(Path(tmp_path / "nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("notify", "said"),
+    [
+        ("{every_s: 60}", "notify needs mail or webhook"),
+        ("{mail: {host: m, to: [], sender: a@b.c}}", "at least one address"),
+        ("{mail: {host: m, to: [everybody], sender: a@b.c}}", "addresses"),
+        ("{mail: {host: m, to: [a@b.c], sender: a@b.c, user: edge}}", "go together"),
+        ("{mail: {host: m, to: [a@b.c], sender: a@b.c, user: e, password_file: p, encryption: none}}", "not encrypted"),
+        ("{webhook: {url: 'ftp://x'}}", "http:// or https://"),
+        ("{webhook: {url: 'http://chat.example.org/x', token_file: t}}", "use https"),
+        ("{webhook: {url: 'https://chat.example.org/x'}, timeout_s: 60}", "at most 20"),
+    ],
+)
+def test_a_notification_that_could_not_work_or_would_show_a_secret_is_an_error_with_its_line(tmp_path, notify, said):
+    file = tmp_path / "site.yaml"
+    file.write_text(f"site: s\nstate: ./var\ndestinations: [{{name: r, folder: ./o}}]\nnotify: {notify}\n")
+
+    with pytest.raises(ConfigError, match=said) as raised:
+        config.load(file)
+
+    assert raised.value.line == 4

@@ -23,12 +23,23 @@ FLOORS = {
 }
 
 # Within floor 0: config > model > lifecycle, reasons, yamlfile > errors.
-WORDS = {"": -1, "errors": 0, "lifecycle": 1, "reasons": 1, "yamlfile": 1, "model": 2, "delivery": 2, "config": 3}
+WORDS = {
+    "": -1,
+    "errors": 0,
+    "lifecycle": 1,
+    "reasons": 1,
+    "yamlfile": 1,
+    "model": 2,
+    "delivery": 2,
+    "notification": 2,
+    "config": 3,
+}
 
 HOMES = {
     "click": {"cli"},
     "cryptography": {"mapping"},
     "cv2": {"deid"},
+    "imagecodecs": {"dicom"},
     "numpy": {"dicom", "deid"},
     "onnxruntime": {"deid"},
     "prometheus_client": {"watch"},
@@ -49,6 +60,7 @@ ALSO = {
     ("intake", "pydicom.uid"): "UIDs wherever DICOM is spoken",
     ("outlet", "pydicom.uid"): "UIDs wherever DICOM is spoken",
     ("services", "pydicom.uid"): "UIDs wherever DICOM is spoken",
+    ("watch", "cryptography.x509"): "when certificates end",
     ("cli", "pydicom"): "the demo shows a file before and after, and reads it as its reader will",
 }
 

@@ -11,6 +11,7 @@ from appliance.cli.main import main
 from appliance.mapping.store import MappingStore
 from appliance.watch.published import Published
 from tests.make.site import configured
+from tests.peers.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def examine(capsys):
     return call
 
 
-def beat(site):
-    for role in ("receive", "deidentify", "forward", "watch", "inbox"):
+def beat(site, *roles):
+    for role in roles or ("receive", "deidentify", "forward", "watch", "inbox"):
         side = "outside" if role in ("forward", "watch") else "inside"
         Published(site.state / side / "metrics", role, time.time).beat()
 
@@ -54,6 +55,31 @@ def test_services_that_do_not_run_are_a_warning(tmp_path, examine):
 
     assert status == 1
     assert found["services"][0]["severity"] == "warning"
+
+
+def test_a_service_that_does_not_take_its_steps_beside_others_is_an_error(tmp_path, examine, monkeypatch):
+    monkeypatch.setattr("appliance.cli.checks.STARTING_S", 0.0)
+    site = configured(tmp_path, quiet_scp())
+    beat(site, "receive", "forward")
+
+    status, found = examine(site)
+
+    assert status == 2
+    assert [each["severity"] for each in found["services"]] == ["error"]
+    assert "'deidentify' has not started yet" in found["services"][0]["what"]
+
+
+def test_a_service_that_was_started_a_moment_ago_is_no_error(tmp_path, examine, monkeypatch):
+    monkeypatch.setattr("appliance.cli.checks.STARTING_S", PATIENCE_S)
+    site = configured(tmp_path, quiet_scp())
+    beat(site, "receive", "forward")
+    starting = threading.Timer(0.5, beat, (site, "receive", "forward", "deidentify"))
+    starting.start()
+
+    status, found = examine(site)
+
+    starting.join()
+    assert (status, [each["severity"] for each in found["services"]]) == (0, ["ok"])
 
 
 def test_a_configuration_that_cannot_be_used_is_an_error_with_its_line(tmp_path, capsys):

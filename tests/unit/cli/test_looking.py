@@ -1,11 +1,15 @@
 """queue, trace and quarantine list/show: what is shown of both sides' rows."""
 
 import json
+import time
 
 import pytest
 
 from appliance.cli.main import main
+from appliance.model import Ready
 from appliance.reasons import Reason
+from appliance.spool.inside import Spool
+from appliance.spool.outbox import Outbox
 from tests.make.site import ID, configured, quarantined, received
 
 OTHER = ID[:-1] + "8"
@@ -178,3 +182,28 @@ def test_a_source_list_shows_who_needs_leave(tmp_path, capsys):
     found = {each["source"]: each for each in json.loads(capsys.readouterr().out)["sources"]}
     assert (found["CT1"]["release"], found["CT1"]["open"]) == ("manual", False)
     assert (found["MR1"]["release"], found["MR1"]["open"]) == ("automatic", True)
+
+
+def test_of_a_study_with_two_patient_ids_what_has_left_is_listed(site, run, ask):
+    received(site)
+    spool, outbox = Spool(site.state / "inside", reserve_bytes=0), Outbox(site.state / "outside")
+    with outbox.making() as making:
+        staged = making.folder / "x.dcm"
+        staged.write_bytes(b"x")
+        facts = dict.fromkeys(("sop_class", "series", "transfer_syntax", "digest", "rules_digest"), "")
+        outbox.admit([(Ready("a" * 32, 1, sop_instance="2.25.8", study="2.25.7", size=1, source="CT1", project="main",
+                             destinations=("research",), **facts), staged)])  # fmt: skip
+    outbox.stored(outbox.claim("research", 9, 10**9, time.time(), set()), "research", time.time())
+    (instance,) = spool.claim(1, time.time(), set())
+    spool.quarantine(instance, Reason.TWO_PATIENT_IDS, "Study 2.25.7: 2 Patient IDs.", "", "2.25.7")
+    spool.close(), outbox.close()
+
+    shown, traced = ask("quarantine", "show", ID), ask("trace", ID)["instances"][0]
+
+    assert [(row["study"], row["destination"], row["instances"]) for row in shown["left"]] == [
+        ("2.25.7", "research", 1)
+    ]
+    assert traced["left"] == shown["left"]
+    for command in (["quarantine", "show", ID], ["trace", ID]):
+        assert "what has left already" in run(*command)[1]
+    assert run("quarantine", "discard", "--reason", "two-patient-ids", "--study", "2.25.7", ID)[0] == 1

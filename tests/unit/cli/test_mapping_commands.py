@@ -30,6 +30,7 @@ from appliance.watch.audit import broken_at
 from tests.make import make
 from tests.make.arrive import arrive
 from tests.make.site import configured
+from tests.peers.patience import PATIENCE_S, until
 
 KEY = bytes.fromhex("5e" * 32)
 PLACE = Place("site", "", {"site"}, ("",), (), "st-elsewhere")
@@ -40,6 +41,8 @@ class Silent:
     def deidentified(self, source): ...
 
     def withheld(self, source, reason): ...
+
+    def mixed_study(self, source): ...
 
 
 class House:
@@ -75,7 +78,7 @@ class House:
 
         self._thread = threading.Thread(target=work)
         self._thread.start()
-        assert started.wait(20)
+        assert started.wait(PATIENCE_S)
 
     def stop(self):
         self._stop.set()
@@ -113,10 +116,11 @@ class House:
         return self.spool.trace(spool_id)[0].instance
 
     def until(self, spool_id, state, reason=""):
-        deadline = time.monotonic() + 20
-        while (self.instance(spool_id).state, self.instance(spool_id).reason) != (state, reason):
-            assert time.monotonic() < deadline, self.instance(spool_id)
-            time.sleep(0.02)
+        def so():
+            found = self.instance(spool_id)
+            return (found.state, found.reason) == (state, reason)
+
+        assert until(so, every_s=0.02), self.instance(spool_id)
 
     def pseudonym(self, number):
         with MappingStore(self.site.mapping_store, KEY) as store:
@@ -387,9 +391,7 @@ def test_a_forgotten_patient_leaves_no_entry_and_no_original_and_is_refused_from
         assert store.pseudonym_of("patient", "site", "P-9") is not None
     again = house.arrive("P-4711")
     house.until(again, State.DISCARDED, Reason.FORGOTTEN.value)
-    deadline = time.monotonic() + 5
-    while house.spool.layout.find(again) is not None:
-        assert time.monotonic() < deadline
+    assert until(lambda: house.spool.layout.find(again) is None)
     assert house.run("mapping", "forget", pseudonym, "--reason", "asked to", "--yes")[0] == 1
 
 

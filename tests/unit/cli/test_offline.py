@@ -12,6 +12,7 @@ import pytest
 
 from appliance.cli.main import main
 from appliance.dicom import phantom
+from tests.make import make
 
 NAME, PATIENT_ID = "Mustermann^Erika", "MRN-004711"
 
@@ -125,6 +126,28 @@ def test_the_same_bytes_twice_are_delivered_once(sources, key, run):
     again = [each for each in report["files"] if each["reason"] == "duplicate"]
     assert status == 0
     assert [each["outcome"] for each in again] == ["excluded"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_a_study_with_two_patient_ids_is_withheld_whole_in_whatever_order_its_files_come(order, key, run, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for place, number in enumerate(order):
+        data = make.ct(
+            patient_id=f"P{number // 2}", study="x", SOPInstanceUID=f"1.2.3.{number}", StudyInstanceUID="1.2.7"
+        )
+        make.stored(folder / f"{place}", data)
+    make.stored(folder / "other", make.ct(patient_id="P0", StudyInstanceUID="1.2.8"))
+
+    status, report, told = run(folder, "--key-file", key)
+
+    fates = {each["source"].rpartition("/")[2]: (each["outcome"], each["reason"]) for each in report["files"]}
+    assert status == 2
+    assert fates.pop("other") == ("delivered", "")
+    assert set(fates.values()) == {("withheld", "two-patient-ids")}
+    assert "3 withheld: two-patient-ids." in told
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
+    assert len(list((tmp_path / "out").iterdir())) == 1, "no empty folder is left of what was taken back"
 
 
 def test_links_and_special_files_are_not_followed_but_told_and_other_names_of_a_file_are_read(

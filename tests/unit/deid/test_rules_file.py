@@ -61,7 +61,7 @@ def test_comments_and_order_do_not_change_the_digest_but_meaning_does(rules_of):
             "Options:\n  - RetainUIDs\n  - RetainUid",
             "line 3: the option 'RetainUid' is not known. Did you mean 'RetainUIDs'",
         ),
-        ("Options: [CleanPixelData]", "is not carried out by this version"),
+        ("Options: [CleanRecognizableVisualFeatures]", "is not carried out by this version"),
         ("Options: [RetainLongitudinalFullDates, RetainLongitudinalModifiedDates]", "Choose one"),
         ("Options: [5]", "an option must be a text"),
         ("DateShiftDays: {From: 1}", "needs From and To"),

@@ -1,5 +1,6 @@
 """Every slip in a rules file is an error with its line and what to write instead; the schema for editors agrees."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from appliance.deid import blocks, language
+from appliance.deid import blocks, language, scopes
 from appliance.deid.outcome import Deidentified, Excluded, Held, Refused
+from appliance.deid.pixels import devices, policy
 from appliance.deid.pseudonyms import KeyedPseudonyms
 from appliance.deid.ruleset import ALL, load_rules
+from appliance.dicom import part10
 from appliance.errors import ConfigError
 from appliance.model import Provenance
 from appliance.reasons import Reason
@@ -156,7 +159,8 @@ def test_the_readmes_example_can_be_used_and_names_every_key(rules):
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
     assert isinstance(outcome_of(make.file(make.ct()), rules(example)), Deidentified)
-    for word in (*language.KEYS, *blocks.KEYS, *(key for keys in blocks.KEYS.values() for key in keys)):
+    entries = (*blocks.KEYS.values(), policy.LOOK_KEYS, devices.DEVICE_KEYS, tuple(policy.Text))
+    for word in (*language.KEYS, *blocks.KEYS, *(key for keys in entries for key in keys)):
         assert f"`{word}" in README or f"{word}:" in README or f" {word}`" in README, word
 
 
@@ -308,3 +312,41 @@ def test_the_schema_refuses_unknown_keys_and_words_too(rule, says):
 
 def test_the_packaged_rules_and_the_schema_agree_on_options():
     assert load_rules(None).options <= set(schema()["properties"]["Options"]["items"]["enum"])
+
+
+def test_labels_are_remembered_for_equal_values_and_never_for_others(rules):
+    ruled = rules(
+        "Labels:\n"
+        "- {Name: CT, DICOMQueryFilter: Modality StrEquals CT}\n"
+        "- {Name: many, DICOMQueryFilter: NumberOfFrames NbGreater 1 OR ImageComments Exists}\n"
+        "- {Name: asked, DICOMQueryFilter: RequestAttributesSequence.RequestedProcedureID StrEquals R1}\n"
+        "- {Name: image, DICOMQueryFilter: PixelData Exists}\n"
+        "- {Name: implicit, DICOMQueryFilter: TransferSyntaxUID StrEquals 1.2.840.10008.1.2}\n"
+        "ScopeToForward: {Labels: [CT, many, asked, image, implicit]}\n"
+    )
+    asked = [make.code("1", "DCM", "one")]
+    asked[0].RequestedProcedureID = "R1"
+    made = [
+        (make.ct(), make.EXPLICIT, {"CT", "image"}),
+        (make.ct(seed=2), make.EXPLICIT, {"CT", "image"}),
+        (make.ct(), make.IMPLICIT, {"CT", "image", "implicit"}),
+        (make.mr(), make.EXPLICIT, {"image"}),
+        (make.ct(NumberOfFrames=2), make.EXPLICIT, {"CT", "image", "many"}),
+        (make.ct(ImageComments="x" * 300), make.EXPLICIT, {"CT", "image", "many"}),
+        (make.ct(RequestAttributesSequence=asked), make.EXPLICIT, {"CT", "image", "asked"}),
+        (make.sr(), make.EXPLICIT, set()),
+    ]
+    for _ in range(2):
+        for data, syntax, expected in made:
+            original = part10.read(io.BytesIO(make.file(data, syntax)))
+            assert ruled.labels_of(original.dataset, original.meta) == {ALL, *expected}
+
+
+def test_no_more_labels_are_remembered_than_there_is_room_for(rules, monkeypatch):
+    monkeypatch.setattr(scopes, "_MOST_REMEMBERED", 2)
+    ruled = rules(
+        "Labels:\n- {Name: first, DICOMQueryFilter: InstanceNumber NbEquals 1}\nScopeToForward: {Labels: first}\n"
+    )
+    for number in (1, 2, 3, 4, 1):
+        original = part10.read(io.BytesIO(make.file(make.ct(number=number))))
+        assert ruled.labels_of(original.dataset, original.meta) == ({ALL, "first"} if number == 1 else {ALL})

@@ -51,9 +51,9 @@ def test_the_complete_example_loads_and_is_carried_out(rules):
 
 def test_the_complete_example_discards_paperwork_and_withholds_what_it_would_mask(rules):
     assert isinstance(outcome_of(make.file(make.pdf()), rules(COMPLETE)), Excluded)
-    masked = outcome_of(make.file(make.us()), rules(COMPLETE))
+    masked = outcome_of(make.file(make.us(RequestAttributesSequence=Sequence([Dataset()]))), rules(COMPLETE))
     assert isinstance(masked, Refused) and masked.reason is Reason.BURNED_IN_RISK
-    assert masked.detail.startswith("By rule, line 43: RemoveBurnedInAnnotations")
+    assert masked.detail == "By rule, line 43: RemoveBurnedInAnnotations. Nobody here can look."
 
 
 def test_the_shipped_default_loads_and_leaves_no_name_and_no_broken_reference(rules):

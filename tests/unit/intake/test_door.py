@@ -13,7 +13,8 @@ from appliance.errors import SpoolFull
 from appliance.intake import door as door_module
 from appliance.intake.door import Door
 from appliance.model import Provenance, is_spool_id
-from tests.peers.receiver import Shelf, eventually
+from tests.peers.patience import until
+from tests.peers.receiver import Shelf
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -90,7 +91,7 @@ def test_rows_share_a_commit(shelf: Shelf) -> None:
     for _ in range(50):
         keep_one(door)
 
-    assert eventually(lambda: sum(batches) == 50)
+    assert until(lambda: sum(batches) == 50)
     assert len(batches) < 5
     door.close()
 
@@ -106,7 +107,7 @@ def test_a_journal_in_trouble_refuses_nothing_and_gets_every_row_later(door: Doo
 
     shelf.on_arrived = lambda _arrivals: None
 
-    assert eventually(lambda: [row.id for row in shelf.rows] == ids)
+    assert until(lambda: [row.id for row in shelf.rows] == ids)
     assert door.waiting == 0
 
 

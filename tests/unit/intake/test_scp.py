@@ -14,7 +14,8 @@ from appliance.errors import CannotStart
 from appliance.intake import association
 from appliance.intake.listening import Listener, listeners
 from tests.peers.caller import ABORT, CT, EXPLICIT, IMPLICIT, VERIFICATION, Caller, pdu, request_body
-from tests.peers.receiver import eventually, open_descriptors, receiver
+from tests.peers.patience import PATIENCE_S, until
+from tests.peers.receiver import open_descriptors, receiver
 
 DATA = bytes(100_000)
 CONTEXTS = {1: (CT, [EXPLICIT]), 3: (VERIFICATION, [IMPLICIT])}
@@ -57,7 +58,7 @@ def test_one_association_too_many_is_rejected_transiently_and_welcome_later(tmp_
             assert third.request(CONTEXTS).rejected == (2, 3, 2)
 
         first.release()
-        assert eventually(lambda: edge.scp.associations == 1)
+        assert until(lambda: edge.scp.associations == 1)
         with Caller(edge.port) as fourth:
             assert fourth.request(CONTEXTS).rejected is None
 
@@ -78,36 +79,34 @@ def test_a_caller_that_goes_silent_is_aborted_after_idle_s(tmp_path: Path) -> No
         kind, _body = caller.receive()
 
         assert kind == ABORT
-        assert caller.is_closed_within(3)
-        assert eventually(lambda: edge.seen.ended == [("unlisted", "silent")])
+        assert caller.is_closed()
+        assert until(lambda: edge.seen.ended == [("unlisted", "silent")])
 
 
 def test_silence_in_mid_transfer_leaves_no_half_file(tmp_path: Path) -> None:
-    with receiver(tmp_path, idle_s=0.3) as edge, Caller(edge.port) as caller:
+    with receiver(tmp_path, idle_s=1.5) as edge, Caller(edge.port) as caller:
         caller.request(CONTEXTS)
         caller.send(caller.store_bytes(1, CT, "1.2.3", DATA)[:50_000])
 
         assert caller.receive()[0] == ABORT
-        assert eventually(lambda: edge.shelf.halves == [])
+        assert until(lambda: edge.shelf.halves == [])
         assert edge.shelf.files == []
 
 
 def test_a_connection_that_asks_for_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(association, "REQUEST_S", 0.3)
     with receiver(tmp_path) as edge, Caller(edge.port) as caller:
-        assert caller.is_closed_within(3)
-        assert eventually(lambda: edge.scp.connections == 0)
+        assert caller.is_closed()
+        assert until(lambda: edge.scp.connections == 0)
 
 
 def test_a_request_that_trickles_in_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(association, "REQUEST_S", 0.5)
-    with receiver(tmp_path) as edge, Caller(edge.port) as caller:
-        began = time.monotonic()
-        with pytest.raises(OSError):  # a reset or a broken pipe, as the kernel likes
-            for byte in pdu(1, request_body(CONTEXTS)):
-                caller.send(bytes([byte]))
-                time.sleep(0.05)
-        assert time.monotonic() - began < 5
+    reset = pytest.raises(OSError)  # or a broken pipe, as the kernel likes
+    with receiver(tmp_path) as edge, Caller(edge.port) as caller, reset:
+        for byte in pdu(1, request_body(CONTEXTS)):
+            caller.send(bytes([byte]))
+            time.sleep(0.05)
 
 
 def test_a_request_of_absurd_length_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -122,15 +121,16 @@ def test_port_scanners_and_half_open_connections_leak_nothing(tmp_path: Path) ->
         with Caller(edge.port) as caller:
             caller.request(CONTEXTS)
             caller.release()
-        assert eventually(lambda: edge.scp.connections == 0)
+        assert until(lambda: edge.scp.connections == 0)
         threads, descriptors = threading.active_count(), open_descriptors()
 
         for probe in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", pdu(1, request_body(CONTEXTS))) * 40:
             with Caller(edge.port) as scanner:
                 scanner.send(probe)
 
-        assert eventually(lambda: edge.scp.connections == 0)
-        assert eventually(lambda: (threading.active_count(), open_descriptors()) == (threads, descriptors))
+        assert until(lambda: edge.scp.connections == 0)
+        # Not "equal": what an earlier test left may end meanwhile.
+        assert until(lambda: threading.active_count() <= threads and open_descriptors() <= descriptors)
 
 
 def test_a_hundred_silent_connections_lock_nobody_out(tmp_path: Path) -> None:
@@ -159,30 +159,31 @@ def test_one_slow_association_does_not_hold_up_another(tmp_path: Path) -> None:
 def test_running_associations_finish_during_the_drain_and_new_ones_are_rejected_transiently(tmp_path: Path) -> None:
     with receiver(tmp_path) as edge, Caller(edge.port) as running:
         running.request(CONTEXTS)
-        drain = threading.Thread(target=edge.scp.drain, args=(10,))
+        drain = threading.Thread(target=edge.scp.drain, args=(PATIENCE_S,))
         drain.start()
-        time.sleep(0.1)
 
-        with Caller(edge.port) as late:
-            assert late.request(CONTEXTS).rejected == (2, 3, 1)
+        assert until(lambda: _rejected(edge.port) == (2, 3, 1))
         assert running.store(1, CT, "1.2.3", DATA) == 0x0000
         running.release()
-        drain.join(timeout=5)
+        drain.join(PATIENCE_S)
 
         assert not drain.is_alive()
         assert len(edge.shelf.files) == 1
+
+
+def _rejected(port: int) -> tuple[int, int, int] | None:
+    with Caller(port) as late:
+        return late.request(CONTEXTS).rejected
 
 
 def test_what_is_not_finished_when_the_drain_ends_is_aborted_and_leaves_nothing(tmp_path: Path) -> None:
     with receiver(tmp_path) as edge, Caller(edge.port) as running:
         running.request(CONTEXTS)
         running.send(running.store_bytes(1, CT, "1.2.3", DATA)[:50_000])
-        assert eventually(lambda: bool(edge.shelf.halves))
+        assert until(lambda: bool(edge.shelf.halves))
 
-        began = time.monotonic()
         edge.scp.drain(0.3)
 
-        assert time.monotonic() - began < 3
         assert running.receive()[0] == ABORT
         assert edge.shelf.files + edge.shelf.halves == []
         assert edge.seen.ended == [("unlisted", "ended-by-us")]
@@ -208,7 +209,7 @@ def test_accepting_can_begin_again_after_it_died(tmp_path: Path, monkeypatch: py
     with receiver(tmp_path) as edge:
         monkeypatch.setattr(edge.scp, "_accept", broken)
         with socket.create_connection(("127.0.0.1", edge.port)):
-            assert eventually(lambda: not edge.scp.is_accepting)
+            assert until(lambda: not edge.scp.is_accepting)
             monkeypatch.undo()
 
             edge.scp.start()
@@ -231,7 +232,7 @@ def test_our_own_fault_is_an_abort_never_success_and_the_others_go_on(tmp_path: 
         assert edge.shelf.files + edge.shelf.halves == []
         edge.shelf.on_keep = lambda _id: None
         assert other.store(1, CT, "1.2.4", DATA) == 0x0000
-        assert eventually(lambda: edge.seen.ended == [("unlisted", "unexpected")])
+        assert until(lambda: edge.seen.ended == [("unlisted", "unexpected")])
 
 
 def test_without_descriptors_left_callers_wait_and_are_served_later(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from appliance import config
 from appliance.errors import CannotStart
 from appliance.intake import tls
 from tests.peers.caller import ABORT, CT, EXPLICIT, IMPLICIT, VERIFICATION, Caller
-from tests.peers.receiver import Receiver, eventually, receiver
+from tests.peers.patience import PATIENCE_S, until
+from tests.peers.receiver import Receiver, receiver
 
 CONTEXTS = {1: (CT, [EXPLICIT]), 3: (VERIFICATION, [IMPLICIT])}
 
@@ -60,7 +61,9 @@ def certificates(tmp_path: Path) -> dict[str, tuple[Path, Path]]:
 
 @pytest.fixture
 def edge(tmp_path: Path, certificates: dict[str, tuple[Path, Path]]) -> Iterator[Receiver]:
-    section = config.Tls(*certificates["localhost"], port=0, client_ca=certificates["modality"][0], handshake_s=1)
+    section = config.Tls(
+        *certificates["localhost"], port=0, client_ca=certificates["modality"][0], handshake_s=PATIENCE_S
+    )
     with receiver(tmp_path / "edge", tls=section) as running:
         yield running
 
@@ -85,7 +88,7 @@ def test_without_a_certificate_of_the_ca_nothing_is_served(
     with pytest.raises((OSError, AssertionError)), Caller(edge.tls_port, tls=context) as caller:
         caller.request(CONTEXTS)
 
-    assert eventually(lambda: edge.scp.connections == 0)
+    assert until(lambda: edge.scp.connections == 0)
     assert edge.seen.accepted == []
 
 
@@ -100,25 +103,34 @@ def test_tls_older_than_1_2_is_refused(edge: Receiver, certificates: dict[str, t
         Caller(edge.tls_port, tls=context)
 
 
-def test_a_stalled_handshake_blocks_nobody_and_ends(edge: Receiver, certificates: dict[str, tuple[Path, Path]]) -> None:
+def test_a_stalled_handshake_blocks_nobody(edge: Receiver, certificates: dict[str, tuple[Path, Path]]) -> None:
     stalled = [socket.create_connection(("127.0.0.1", edge.tls_port)) for _ in range(20)]
     stalled[0].sendall(b"\x16\x03\x01")
 
     with Caller(edge.tls_port, tls=client_context(certificates["localhost"][0], certificates["modality"])) as caller:
         assert caller.request(CONTEXTS).rejected is None
         assert caller.echo(3) == 0x0000
+        assert edge.scp.connections == 21
         caller.release()
 
-    assert eventually(lambda: edge.scp.connections == 0)
     for connection in stalled:
         connection.close()
+
+
+def test_a_stalled_handshake_is_ended(tmp_path: Path, certificates: dict[str, tuple[Path, Path]]) -> None:
+    section = config.Tls(*certificates["localhost"], port=0, handshake_s=0.3)
+    with receiver(tmp_path / "edge", tls=section) as edge, Caller(edge.tls_port) as stalled:
+        stalled.send(b"\x16\x03\x01")
+
+        assert stalled.is_closed()
+        assert until(lambda: edge.scp.connections == 0)
 
 
 def test_plain_dicom_on_the_encrypted_port_is_ended(edge: Receiver) -> None:
     with Caller(edge.tls_port) as caller, pytest.raises((OSError, AssertionError)):
         caller.request(CONTEXTS)
 
-    assert eventually(lambda: edge.seen.refused_connections == ["violation"])
+    assert until(lambda: edge.seen.refused_connections == ["violation"])
 
 
 def test_the_abort_of_the_drain_goes_out_encrypted(edge: Receiver, certificates: dict[str, tuple[Path, Path]]) -> None:

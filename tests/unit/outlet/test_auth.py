@@ -12,6 +12,7 @@ from appliance.outlet.stow import Stow, connect
 from tests.make.destinations import stow_destination
 from tests.make.parcels import parcels
 from tests.peers.fake_cloud import FakeCloud
+from tests.peers.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def batch(tmp_path):
 
 
 def open_stow(cloud, auth, environment=None) -> Stow:
-    return connect(stow_destination(cloud.dicomweb, auth=auth, timeout_s=5, connections=1), environment or {})[0]
+    destination = stow_destination(cloud.dicomweb, auth=auth, timeout_s=PATIENCE_S, connections=1)
+    return connect(destination, environment or {})[0]
 
 
 def secret_file(tmp_path, text, name="secret"):
@@ -161,7 +163,7 @@ def test_a_token_is_renewed_ahead_of_its_end(cloud, tmp_path, life):
     cloud.tokens = [{"access_token": "t1", "expires_in": life}, {"access_token": "t2", "expires_in": life}]
     now = [0.0]
     with requests.Session() as session:
-        ours = login(oidc(cloud, tmp_path), session, timeout_s=5, clock=lambda: now[0], environment={})
+        ours = login(oidc(cloud, tmp_path), session, timeout_s=PATIENCE_S, clock=lambda: now[0], environment={})
         first = ours.header()
         now[0] = life * 0.5
         same = ours.header()

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from appliance.errors import CannotStart
-from appliance.outlet.destination import FileLost, RefusedForGood, Stored, There
+from appliance.outlet.destination import FileLost, FileSpoilt, RefusedForGood, Stored, There
 from appliance.outlet.folder import Folder, connect, is_uid
 from appliance.reasons import Reason
 from tests.make.destinations import folder_destination
-from tests.make.parcels import changed, parcels
+from tests.make.parcels import changed, parcels, spoil
 
 
 @pytest.fixture
@@ -186,6 +186,16 @@ def test_a_ready_file_that_vanished_is_told_apart(shelf, tmp_path):
     receipt = Folder(shelf, existing="kept").deliver([gone, here])
 
     assert receipt.verdicts == {gone.out: FileLost(), here.out: Stored()}
+
+
+def test_a_ready_file_that_the_disk_spoilt_is_told_apart_and_not_copied(shelf, tmp_path):
+    here, spoilt = parcels(tmp_path / "ready", count=2)
+    spoil(spoilt.file)
+
+    receipt = Folder(shelf, existing="kept").deliver([spoilt, here])
+
+    assert receipt.verdicts == {spoilt.out: FileSpoilt(), here.out: Stored()}
+    assert not path_of(shelf, spoilt).exists()
 
 
 def test_the_folder_is_made_at_the_start_if_its_parent_is_there(tmp_path):

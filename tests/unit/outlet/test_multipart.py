@@ -121,6 +121,7 @@ def test_a_500_mb_instance_grows_the_process_by_less_than_64_mb(tmp_path):
             from dataclasses import replace
             from pathlib import Path
             from appliance.config import Destination
+            from appliance.dicom import part10, sniff
             from appliance.outlet.destination import Later, Stored
             from appliance.outlet.stow import connect
             from tests.make.parcels import parcels
@@ -129,6 +130,7 @@ def test_a_500_mb_instance_grows_the_process_by_less_than_64_mb(tmp_path):
             big = replace(parcels(root / "big", count=1, patient="big")[0], size=500 * 1024 * 1024)
             with big.file.open("r+b") as file:
                 file.truncate(big.size)
+                big = replace(big, digest=part10.digest(file, sniff.identify(file).dataset_offset))
             connection = connect(Destination(name="research", url=url, connections=1), {})[0]
             connection.deliver([small])
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

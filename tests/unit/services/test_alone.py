@@ -1,6 +1,7 @@
 """One process of a role for each state folder; and what is said when the disk does not let one begin."""
 
 import errno
+import gc
 import os
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from appliance.services.alone import Alone, Lock
 from appliance.services.roles import build, published
 from appliance.spool.database import Database
 from tests.make.site import configured
+from tests.peers.patience import PATIENCE_S, until
 
 MORE = "deidentify: {workers: 1}\nscp: {host: 127.0.0.1, port: 0}\ninbox: {path: ./inbox}\n"
 
@@ -84,7 +86,8 @@ def test_the_same_role_on_another_state_folder_starts(tmp_path, impatient):
     first.stop()
 
 
-def test_one_that_is_just_ending_is_waited_for(tmp_path):
+def test_one_that_is_just_ending_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(alone, "PATIENCE_S", PATIENCE_S)
     held = Lock(tmp_path / "role.lock")
     assert held.take()
     service = Alone("quiet", Quiet, tmp_path / "role.lock")
@@ -101,7 +104,7 @@ def test_a_killed_holder_holds_nothing(site, tmp_path):
     command = [sys.executable, "-m", "appliance.cli", "run", "-c", str(site.file), "purge"]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert any('"started"' in line for line in first.stderr)
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert second.returncode == 1
     assert "running already" in second.stderr and "Stop the other first" in second.stderr
     assert "Traceback" not in second.stderr
@@ -171,6 +174,11 @@ def test_a_database_that_the_disk_does_not_let_open_says_so(tmp_path, monkeypatc
     assert not list(tmp_path.glob("*.damaged-*")), "it may be sound"
 
 
+def remounted_read_only(folder):
+    gc.collect()  # a connection that is no longer used keeps its file open until it is collected
+    return subprocess.run(["mount", "-o", "remount,ro", folder], stderr=subprocess.DEVNULL).returncode == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
 def test_a_disk_that_is_full_or_read_only_at_the_start_is_told_to_hospital_it(tmp_path, trouble):
@@ -188,10 +196,10 @@ def test_a_disk_that_is_full_or_read_only_at_the_start_is_told_to_hospital_it(tm
                 service = made(site, role)
                 service.start()
                 service.stop()
-            subprocess.run(["mount", "-o", "remount,ro", tmp_path / "var"], check=True)
+            assert until(lambda: remounted_read_only(tmp_path / "var")), "somebody still writes there"
         for role in ("inbox", "forward", "purge", "receive"):
             command = [sys.executable, "-m", "appliance.cli", "run", "-c", str(site.file), role]
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
             assert ended.returncode == 1, role
             assert "nobody expected" not in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
             assert "start" in ended.stderr.splitlines()[-1]

@@ -23,19 +23,23 @@ from appliance.spool.requests import Requests
 from tests.make import make
 from tests.make.arrive import arrive
 from tests.make.site import configured
+from tests.peers.patience import PATIENCE_S
 
 
 class Told:
     """What the service told its metrics."""
 
     def __init__(self):
-        self.deidentified_, self.withheld_ = [], []
+        self.deidentified_, self.withheld_, self.mixed = [], [], []
 
     def deidentified(self, source):
         self.deidentified_.append(source)
 
     def withheld(self, source, reason):
         self.withheld_.append(reason)
+
+    def mixed_study(self, source):
+        self.mixed.append(source)
 
 
 @contextmanager
@@ -48,9 +52,9 @@ def running(site):
         service.stop()
 
 
-def work_off(service, *, seconds=20.0):
+def work_off(service):
     """Step until nothing is RECEIVED, or in hand, or to be repaired any more."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     idle = 0
     while idle < 5:
         assert time.monotonic() < deadline, "it never came to rest"
@@ -210,7 +214,7 @@ def test_an_original_whose_file_is_gone_is_quarantined_and_its_neighbour_passes(
 
 def test_a_pseudonym_that_is_already_anothers_quarantines_the_instance(site, spool, monkeypatch):
     spool_id = arrive(spool, make.ct())
-    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted, _studies: list(minted)[:1])
+    monkeypatch.setattr(MappingStore, "commit", lambda _store, minted, *_: list(minted)[:1])
 
     with running(site) as service:
         work_off(service)
@@ -224,14 +228,14 @@ def test_results_that_cannot_be_committed_are_committed_later_without_doing_them
     full = [True]
     commit = MappingStore.commit
 
-    def sometimes(store, minted, studies):
+    def sometimes(store, *what):
         if full[0]:
             raise SpoolFull("full")
-        return commit(store, minted, studies)
+        return commit(store, *what)
 
     monkeypatch.setattr(MappingStore, "commit", sometimes)
     with running(site) as service:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         with pytest.raises(SpoolFull):
             while time.monotonic() < deadline:
                 service.step()
@@ -257,7 +261,7 @@ def test_what_a_worker_could_not_write_is_tried_again_and_costs_no_attempt(site,
             return came
 
         service._pool.take = refuse
-        work_off(service, seconds=30)
+        work_off(service)
 
     assert refusals == [0]
     assert spool.trace(spool_id)[0].instance.state is State.PASSED
@@ -266,7 +270,7 @@ def test_what_a_worker_could_not_write_is_tried_again_and_costs_no_attempt(site,
 def test_originals_that_the_disk_does_not_give_back_stop_no_other_and_are_quarantined(site, spool, monkeypatch):
     bad = [arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.{number}")) for number in range(5)]
     good = arrive(spool, make.ct(SOPInstanceUID="1.2.4"))
-    monkeypatch.setattr("appliance.services.deidentify.POSTPONED_S", 0.2)
+    monkeypatch.setattr("appliance.services.deidentify.POSTPONED_S", 0.02)
     with running(site) as service:
         take = service._pool.take
 
@@ -277,7 +281,7 @@ def test_originals_that_the_disk_does_not_give_back_stop_no_other_and_are_quaran
             ]
 
         service._pool.take = fail
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while states(spool) != {State.QUARANTINED: 5, State.PASSED: 1}:
             assert time.monotonic() < deadline, states(spool)
             service.step()
@@ -391,7 +395,7 @@ def test_an_instance_that_never_comes_to_an_end_is_quarantined_unseen(site, spoo
 
 
 def test_a_journal_that_is_damaged_while_it_runs_ends_the_service_and_is_rebuilt_by_the_next(site, spool):
-    for number in range(300):
+    for number in range(100):
         arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.4.{number}"))
     spool.close()
     with running(site) as service:
@@ -399,13 +403,13 @@ def test_a_journal_that_is_damaged_while_it_runs_ends_the_service_and_is_rebuilt
             service.step()
         _spoil(site.state / "inside" / "journal.db")
         with pytest.raises(DatabaseDamaged):
-            for _ in range(500):
+            while True:
                 service.step()
 
     with running(site) as service:
-        work_off(service, seconds=60)
+        work_off(service)
 
-    assert states(spool) == {State.PASSED: 300}
+    assert states(spool) == {State.PASSED: 100}
     assert list((site.state / "inside").glob("journal.db.damaged-*"))
 
 
