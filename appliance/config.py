@@ -140,6 +140,7 @@ class Inbox:
     quiet_s: float = 60.0  # no event and unchanged size and time for this long: the item has settled
     scan_s: float = 2.0  # events only wake; this scan decides
     processed_days: int = 7  # 0: taken files are removed
+    failed_days: int | None = None  # what was not taken is removed after this long; left out: the clinic decides
     clinics: dict[str, Clinic] = field(default_factory=dict)  # folders not named here are taken as 'unlisted'
     archives: Archives = field(default_factory=Archives)
 
@@ -147,6 +148,10 @@ class Inbox:
         demand(self.quiet_s >= 0, "quiet_s must be at least 0.")
         demand(self.scan_s > 0, "scan_s must be more than 0.")
         demand(self.processed_days >= 0, "processed_days must be at least 0.")
+        demand(
+            self.failed_days is None or self.failed_days >= 1,
+            "failed_days must be at least 1, so that the clinic can look; left out, nothing in _failed is removed.",
+        )
         known: dict[str, str] = {}
         for folder, clinic in list(self.clinics.items()):
             demand(

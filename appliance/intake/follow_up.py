@@ -10,7 +10,7 @@ from typing import Protocol
 from appliance.intake import receipts
 from appliance.intake.beneath import Beneath, Parts
 from appliance.intake.receipts import Receipt
-from appliance.intake.scan import PROCESSED, RECEIPTS
+from appliance.intake.scan import FAILED, PROCESSED, RECEIPTS
 from appliance.lifecycle import State
 
 EVERY_S = 5.0  # a receipt is compared with the journal this often, or as often as there is time
@@ -87,14 +87,18 @@ class FollowUp:
         self._last[receipt.item] = counts
         return receipts.update(self._clinic, receipt, counts, moment)
 
-    def purge(self, today: date, processed_days: int) -> None:
-        """Remove what was processed more than ``processed_days`` ago, and very old receipts; once a day."""
+    def purge(self, today: date, processed_days: int, failed_days: int | None) -> None:
+        """Remove what was processed or not taken more than so many days ago, and very old receipts; once a day.
+
+        failed_days  None: what was not taken stays
+        """
         if self._purged == today:
             return
         self._purged = today
-        for name in self._clinic.names((PROCESSED,)):
-            if _DATE.fullmatch(name) and _older(name, today, processed_days):
-                self._remove_all((PROCESSED,), name)
+        for shelf, days in ((PROCESSED, processed_days), (FAILED, failed_days)):
+            for name in self._clinic.names((shelf,)) if days is not None else ():
+                if days is not None and _DATE.fullmatch(name) and _older(name, today, days):
+                    self._remove_all((shelf,), name)
         for day, name in list(receipts.dated(self._clinic)):
             if _older(day, today, RECEIPT_DAYS):
                 self._clinic.remove((RECEIPTS, name))

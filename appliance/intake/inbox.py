@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from appliance.config import Inbox
@@ -18,7 +19,7 @@ from appliance.intake.follow_up import FollowUp, Ledger
 from appliance.intake.inbox_observed import InboxObserved, Standing
 from appliance.intake.refusals import NotTaken, Refusal
 from appliance.intake.retries import Retries
-from appliance.intake.scan import FAILED, Seen, look
+from appliance.intake.scan import FAILED, UNENTERED, Seen, look
 from appliance.intake.settle import Settled, Settling
 from appliance.intake.shelves import Shelves
 from appliance.intake.taking import Ending, Interrupted, ReadFailed, Taker
@@ -135,7 +136,7 @@ class ClinicInbox:
             return
         try:
             self._follow_up.step(self._clock())
-            self._follow_up.purge(self._clock().date(), self._config.processed_days)
+            self._follow_up.purge(self._clock().date(), self._config.processed_days, self._config.failed_days)
         except OSError as error:
             self._lost_sight(self._monotonic(), error)
 
@@ -269,6 +270,10 @@ class ClinicInbox:
         for parts in item.files:
             if self._stopping():
                 break
+            if seen.files[parts] == UNENTERED:
+                self._note(opened, "/".join(parts), Fate(REFUSED, Refusal.CLOSED_FOLDER.value))
+                self._shelves.put_away(parts, UNENTERED, opened, failed=True)
+                continue
             try:
                 ending = self._take(parts, provenance, opened, item.files)
             except FileNotFoundError:
@@ -279,13 +284,7 @@ class ClinicInbox:
         return tuple(put_back)
 
     def _take(self, parts: Parts, provenance: Provenance, opened: Tally, present: tuple[Parts, ...]) -> Ending:
-        def note(name: str, fate: Fate) -> None:
-            opened.note(name, fate)
-            if fate.what == REFUSED:
-                self._observed.refused(self.clinic.source, fate.why)
-            elif fate.what == TAKEN:
-                self._observed.taken(self.clinic.source, fate.size)
-
+        note = partial(self._note, opened)
         try:
             return self._taker.take(self._below, parts, provenance, note, present)
         except ReadFailed:
@@ -302,6 +301,13 @@ class ClinicInbox:
         self._read_failures.pop(parts, None)
         note("/".join(parts), Fate(REFUSED, why.value))
         return Ending.FAILED
+
+    def _note(self, opened: Tally, name: str, fate: Fate) -> None:
+        opened.note(name, fate)
+        if fate.what == REFUSED:
+            self._observed.refused(self.clinic.source, fate.why)
+        elif fate.what == TAKEN:
+            self._observed.taken(self.clinic.source, fate.size)
 
     def _close_ended(self, found: dict[str, Seen]) -> None:
         """Close items that were begun and of which nothing is left: a crash came before the receipt."""

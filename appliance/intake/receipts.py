@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from appliance.intake.beneath import Beneath, trimmed
-from appliance.intake.refusals import Refusal
+from appliance.intake.refusals import STAYING, Refusal
 from appliance.intake.scan import FAILED, LOOSE, RECEIPTS
 from appliance.intake.tally import LITTER, MEDIUM, MISSING, REFUSED, TAKEN, Tally
 from appliance.lifecycle import State
@@ -129,7 +129,9 @@ def upper_part(tally: Tally, moment: datetime, *, gone: bool) -> str:
     ]
     if counts[REFUSED]:
         lines += ["", *_refused_lines(tally)]
-        lines += [f"They are in {FAILED}/{tally.date}/{shown(folder_of(tally))}, with a note."]
+        moved = any(why not in STAYING for _, why, _ in tally.refused())
+        place = f"{FAILED}/{tally.date}/{shown(folder_of(tally))}"
+        lines += [f"They are in {place}, with a note." if moved else f"A note is beside {place}."]
     if counts[MEDIUM]:
         lines += [f"{counts[MEDIUM]} media directory (DICOMDIR), used as a checklist; it is no image."]
     missing = [name for name, fate in tally.fates.items() if fate.what == MISSING]

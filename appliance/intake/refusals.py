@@ -31,6 +31,7 @@ class Refusal(Enum):
     HARD_LINK = "hard-link"
     SPECIAL = "special-file"
     UNREADABLE = "unreadable"
+    CLOSED_FOLDER = "closed-folder"
     TOO_DEEP = "too-deep"
     ESCAPES = "path-escape"
     ARCHIVE_BROKEN = "archive-broken"
@@ -80,8 +81,12 @@ WORDS: dict[Refusal, Words] = {
         "It cannot be read: its permissions or the disk do not let the appliance.",
         "Give the appliance's group the right to read it, or copy it again.",
     ),
+    Refusal.CLOSED_FOLDER: Words(
+        "It is a folder that the appliance may not enter, so what is in it was not taken. It stays where it is.",
+        "Give the appliance's group the right to read, change and enter it; what is in it is then taken by itself.",
+    ),
     Refusal.TOO_DEEP: Words(
-        "It lies too many folders deep.",
+        "It lies too many folders deep. It stays where it is.",
         "Drop the inner folder itself.",
     ),
     Refusal.ESCAPES: Words(
@@ -109,6 +114,9 @@ WORDS: dict[Refusal, Words] = {
         "Keep the file and tell hospital IT the item number: the log of that time has the place in the program.",
     ),
 }
+
+
+STAYING = frozenset({Refusal.CLOSED_FOLDER, Refusal.TOO_DEEP})  # folders: they are not moved to _failed
 
 
 class NotTaken(ApplianceError):

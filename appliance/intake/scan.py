@@ -126,6 +126,9 @@ def _walk(above: int, parts: Parts, seen: Seen) -> None:
         seen.files[parts] = UNENTERED
         return
     try:
+        if not os.access(".", os.X_OK, dir_fd=folder, effective_ids=True):
+            seen.files[parts] = UNENTERED  # its names may be read, and nothing else of it
+            return
         seen.folders[parts] = os.fstat(folder).st_mtime_ns
         below = []
         with os.scandir(folder) as entries:

@@ -45,8 +45,11 @@ class Shelves:
         Return False, and touch nothing, if another lies under its name by now: that one was read by nobody.
         """
         target = _target(FAILED if failed else PROCESSED, parts, tally)
+        if mark == UNENTERED:  # it stays where it is
+            self._unmoved[parts] = (mark, target)
+            return True
         try:
-            if mark != UNENTERED and mark_of(self._clinic.state(parts)) != mark:
+            if mark_of(self._clinic.state(parts)) != mark:
                 return False
             self._move(parts, target)
         except FileNotFoundError:
@@ -70,9 +73,12 @@ class Shelves:
                 continue  # gone, or a new file of the same name
             del seen.files[parts]
             try:
-                self._move(parts, target)
+                if mark != UNENTERED:
+                    self._move(parts, target)
+                    continue
             except OSError:
-                still[parts] = (mark, target)
+                pass
+            still[parts] = (mark, target)
         self._unmoved = still
 
     def clear(self, tally: Tally, seen: Seen) -> None:

@@ -98,6 +98,7 @@ watch: {host: 127.0.0.1, port: 9112}
         ("scp:\n  tls: {port: 11112, certificate: c, key: k}\n", "line 7: scp: port must differ from tls.port"),
         ("inbox: ./inbox\n", "line 6: a mapping (key: value) is needed here, not a text."),
         ("inbox: {quiet_s: 5}\n", "line 6: 'inbox.path' is missing and must be given."),
+        ("inbox: {path: i, failed_days: 0}\n", "line 6: inbox: failed_days must be at least 1, so that the clinic can"),
         ("inbox: {path: ~/inbox}\n", "line 6: 'inbox.path' begins with ~"),
         ("inbox: {path: i, clinics: {_a: {}}}\n", "line 6: inbox: clinics are plain folder names"),
         ("inbox: {path: i, clinics: {a/b: {}}}\n", "line 6: inbox: clinics are plain folder names"),

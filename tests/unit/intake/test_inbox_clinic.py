@@ -2,7 +2,9 @@
 
 import errno
 import os
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -406,6 +408,21 @@ def test_processed_files_are_removed_after_their_days_and_failed_ones_never(tmp_
     assert not room.receipts()
 
 
+def test_what_was_not_taken_goes_with_its_note_after_the_days_that_the_site_set(tmp_path):
+    room = Room(tmp_path, failed_days=30)
+    room.drop("study/bad", b"no image")
+    room.pass_time(14)
+
+    room.moment += timedelta(days=30)
+    room.pass_time(3)
+    assert list(room.folder.glob("_failed/*/*/bad")) and list(room.folder.glob("_failed/*/*.txt"))
+    room.moment += timedelta(days=1)
+    room.pass_time(3)
+
+    assert list(room.folder.glob("_failed/*")) == []
+    assert room.receipts()
+
+
 def test_purging_follows_no_link(room):
     outside = room.folder.parent / "outside"
     outside.mkdir()
@@ -489,10 +506,41 @@ def test_being_woken_looks_at_once(room, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_file_without_read_permission_is_refused_with_advice(tmp_path):
-    import tempfile
-    from pathlib import Path
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_a_folder_that_may_not_be_entered_is_told_stays_and_stops_nothing_else(mode):
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o777)
+        room = Room(base)
+        for number, file in enumerate(("study/open/a", "study/closed/b", "other/c"), 1):
+            room.drop(file, number=number)
+        for folder in (room.folder, *room.folder.rglob("*")):
+            folder.chmod(0o777)
+        closed = room.folder / "study" / "closed"
+        closed.chmod(mode)
+        os.seteuid(65534)
+        try:
+            room.pass_time(40)
+            before = len(room.door.kept)
+            receipts = room.receipts()
+            os.seteuid(0)
+            closed.chmod(0o777)
+            os.seteuid(65534)
+            room.pass_time(40)
+        finally:
+            os.seteuid(0)
 
+        (told,) = [text for text in receipts if '"study"' in text]
+        assert before == 2 and len(receipts) == 2
+        assert "1 x closed-folder." in told and "study/closed" in told and "It stays where it is." in told
+        assert "They are in _failed" not in told
+        assert list(room.folder.glob("_failed/*/*")) == list(room.folder.glob("_failed/*/*.txt"))
+        assert len(room.door.kept) == 3, "taken by itself once it may be entered"
+        assert len(list(room.folder.glob("_processed/*/*/closed/b"))) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_without_read_permission_is_refused_with_advice():
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         base.chmod(0o777)
