@@ -1,5 +1,6 @@
 """``appliance deidentify SRC… -o DIR``: files and folders, no daemon, a progress bar and a report."""
 
+import errno
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from appliance import config
 from appliance.cli.offline import DELIVERED, UNREADABLE, WITHHELD, Fate, Offline, files_in
-from appliance.cli.options import config_option, say
+from appliance.cli.options import say, site_option
 from appliance.deid.ruleset import read_rules
 from appliance.errors import CannotStart
 from appliance.mapping.keys import KEY_BYTES, load_key
@@ -31,7 +32,7 @@ file_option = click.Path(path_type=Path)
 
 
 @click.command("deidentify")
-@config_option
+@site_option
 @click.option("-o", "--output", "target", required=True, type=file_option, metavar="DIR", help="For the results.")
 @click.option("--rules", type=file_option, metavar="FILE", help="Rules; else the configuration's, else the packaged.")
 @click.option("--key-file", type=file_option, metavar="FILE", help="Pseudonym key; else the configuration's.")
@@ -56,6 +57,11 @@ def command(
     settings = None if config_file is None else config.load(config_file)
     recipe = recipe_for(settings, rules, key_file)
     files = _files(sources, target)
+    if not files:
+        names = ", ".join(map(str, sources))
+        click.echo(f"There is no file in {names}; nothing is de-identified. Check the path, or its mount.", err=True)
+    if report is not None:
+        _part_of(report).unlink()  # a report that cannot be written is told before the work, not after
     domain = "site" if settings is None else settings.domain_of(UNLISTED, "")
     with (
         _progress() as progress,
@@ -144,10 +150,25 @@ def _write_report(file: Path, recipe: Recipe, fates: Sequence[Fate], total: int)
         "total": total,
         "files": [_row(fate) for fate in sorted(fates, key=lambda fate: fate.source)],
     }
-    part = file.with_name(file.name + ".part")
-    part.touch(mode=0o600)
+    part = _part_of(file)
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
     part.replace(file)
+
+
+def _part_of(file: Path) -> Path:
+    """Return the file beside ``file`` that takes its place when it is complete. Raises CannotStart."""
+    part = file.with_name(file.name + ".part")
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+    except OSError as error:
+        raise CannotStart(
+            f"The report {file} cannot be written: {error.strerror}. Nothing was read or written. "
+            "Name another file with --report, in a folder that is there and that you may write to."
+        ) from None
+    return part
 
 
 def _row(fate: Fate) -> dict[str, Any]:

@@ -35,6 +35,15 @@ config_option = click.option(
     metavar="FILE",
     help=f"Configuration. Left out: ${NAMED_BY}, ./appliance.yaml, /etc/appliance/appliance.yaml.",
 )
+# For commands that also work where no appliance is: a configuration that merely lies there is not used.
+site_option = click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration of a site, for its rules, key and name. Left out: none is looked for.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs.")
 
 

@@ -10,7 +10,7 @@ import click
 
 from appliance.cli.changes import Changes
 from appliance.cli.offline import DELIVERED, files_in, open_file
-from appliance.cli.options import answer, config_option, json_option, load, say, show_table
+from appliance.cli.options import answer, config_option, json_option, load, say, show_table, site_option
 from appliance.cli.preview import page
 from appliance.cli.trial import trial, with_rules
 from appliance.config import Config
@@ -61,7 +61,7 @@ def check(config_file: Path | None, as_json: bool, file: Path) -> int:
 
 
 @command.command("explain")
-@config_option
+@site_option
 @json_option
 @rules_option
 @click.argument("file", type=path_argument)
@@ -99,7 +99,7 @@ def explain(config_file: Path | None, as_json: bool, rules_file: Path | None, fi
 
 
 @command.command("preview")
-@config_option
+@site_option
 @json_option
 @rules_option
 @click.option("-o", "--output", "target", required=True, type=path_argument, metavar="FILE.html", help="The page.")

@@ -221,3 +221,37 @@ def test_a_target_that_takes_no_more_ends_with_1_and_says_what_became_of_the_res
 
     assert status == 1
     assert "is no folder. Nothing was read or written." in told
+
+
+@pytest.mark.parametrize("report", ["nowhere/report.json", "in"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(sources, key, tmp_path, capsys, report):
+    out = tmp_path / "out"
+    arguments = [str(sources), "-o", str(out), "--key-file", str(key), "--report", str(tmp_path / report)]
+
+    assert main(["deidentify", *arguments]) == 1
+
+    told = capsys.readouterr().err
+    assert "cannot be written" in told and "Nothing was read or written." in told and "--report" in told
+    assert not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "key"]
+
+
+def test_a_source_without_a_file_is_told_and_the_report_is_empty(key, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    status, report, told = run(tmp_path / "empty", "--key-file", key)
+
+    assert (status, report["total"]) == (0, 0)
+    assert f"There is no file in {tmp_path / 'empty'}; nothing is de-identified." in told
+
+
+def test_a_configuration_that_merely_lies_there_is_not_used(sources, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "appliance.yaml").write_text("this is no configuration")
+
+    status, report, told = run(sources)
+    main(["deidentify", "--help"])
+
+    assert (status, report["site"]) == (0, "offline")
+    assert "one was made for this run alone" in told
+    assert "Left out: none is looked for." in " ".join(capsys.readouterr().out.split())
