@@ -3,8 +3,7 @@
     python tools/conformance.py CONFORMANCE.md              (--print: to standard output, the file stays as it is)
 
 What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; the words around it are written by hand.
-A test fails when the file and the program differ. To be run by itself: pynetdicom 3.0.4 adds UIDs to pydicom's
-dictionary when it is imported, and the workers that read Data Sets do not import it.
+A test fails when the file and the program differ.
 """
 
 import dataclasses
@@ -16,13 +15,12 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pydicom.uid import UID_dictionary
-
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, __version__
 from appliance.config import Config
 from appliance.deid.plan import BASIC_CODE, OPTION_CODES
 from appliance.deid.ruleset import load_rules
 from appliance.delivery import Destination
+from appliance.dicom.registry import TRANSFER_SYNTAX, Registered, all_registered
 from appliance.dicom.syntaxes import syntax_of
 from appliance.intake import associate, association
 from appliance.intake.associate import Rejection
@@ -165,14 +163,14 @@ def statuses() -> str:
 
 def syntaxes() -> str:
     rows = []
-    for uid, (name, kind, _, retired, _keyword) in sorted(UID_dictionary.items()):
-        if kind == "Transfer Syntax" and name:
-            known = syntax_of(uid)
+    for each in all_registered():
+        if each.kind == TRANSFER_SYNTAX and each.name:
+            known = syntax_of(each.uid)
             form = ("implicit VR" if known.implicit else "explicit VR") + (
                 ", little endian" if known.little_endian else ", big endian"
             )
             pixels = "deflated" if known.deflated else "encapsulated" if known.encapsulated else "native"
-            rows.append((name + (" (retired)" if retired and "etired" not in name else ""), uid, form, pixels))
+            rows.append((_named(each), each.uid, form, pixels))
     return _table(("Name", "UID", "Data Set is read as", "Pixel Data"), rows)
 
 
@@ -321,9 +319,13 @@ def _verdict(verdict: object) -> str:
 
 
 def _storage_classes() -> Iterable[tuple[str, str]]:
-    for uid, (name, kind, _, retired, _keyword) in sorted(UID_dictionary.items(), key=lambda item: item[1][0]):
-        if kind == "SOP Class" and name and uid != VERIFICATION and is_storage(uid):
-            yield name + (" (retired)" if retired and "etired" not in name else ""), uid
+    for each in sorted(all_registered(), key=lambda each: each.name):
+        if each.kind == "SOP Class" and each.name and each.uid != VERIFICATION and is_storage(each.uid):
+            yield _named(each), each.uid
+
+
+def _named(each: Registered) -> str:
+    return each.name + (" (retired)" if each.retired and "etired" not in each.name else "")
 
 
 def _settings(kind: type, above: str) -> Iterable[tuple[str, str, str, str]]:

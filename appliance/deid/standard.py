@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
-from pydicom.uid import UID_dictionary  # type: ignore[attr-defined]  # not in __all__
-
 from appliance.dicom.element import Tag
+from appliance.dicom.registry import registered
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
@@ -82,15 +81,15 @@ def load_standard() -> Standard:
 
 def is_storage_class(uid: str) -> bool:
     """Whether the UID is a storage SOP Class of the Standard, retired ones included. Source: PS3.6 Table A-1."""
-    entry = UID_dictionary.get(uid)
+    entry = registered(uid)
     return uid == DICOMDIR_CLASS or (
-        entry is not None and entry[1] == "SOP Class" and "Storage" in entry[0] and "Commitment" not in entry[0]
+        entry is not None and entry.kind == "SOP Class" and "Storage" in entry.name and "Commitment" not in entry.name
     )
 
 
 def is_other_class(uid: str) -> bool:
     """Whether the UID is a SOP Class of the Standard whose instances are no composite objects of a patient."""
-    entry = UID_dictionary.get(uid)
+    entry = registered(uid)
     return uid in NO_PATIENT_CLASSES or uid == DICOMDIR_CLASS or (entry is not None and not is_storage_class(uid))
 
 

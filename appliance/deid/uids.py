@@ -2,9 +2,8 @@
 
 import re
 
-from pydicom.uid import UID_dictionary  # type: ignore[attr-defined]  # not in __all__
-
 from appliance.dicom.element import Tag
+from appliance.dicom.registry import registered
 
 # UIDs that say what kind of thing something is. They stay, private ones of vendors included.
 CLASS_ROLES: frozenset[Tag] = frozenset(
@@ -40,4 +39,4 @@ def is_well_known(uid: str) -> bool:
 
     Membership, not the prefix 1.2.840.10008 alone: anyone can write digits behind a prefix.
     """
-    return uid in UID_dictionary
+    return registered(uid) is not None

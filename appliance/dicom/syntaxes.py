@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydicom.uid import UID
+from appliance.dicom.registry import TRANSFER_SYNTAX, registered
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -39,12 +39,12 @@ class Syntax:
 @lru_cache(maxsize=256)
 def syntax_of(uid: str) -> Syntax:
     """Return what is known of a transfer syntax; never raises."""
-    listed = UID(uid, validation_mode=0)
+    listed = registered(uid)
     return Syntax(
         uid=uid,
         implicit=uid in _IMPLICIT,
         little_endian=uid != EXPLICIT_BIG,
         deflated=uid in _DEFLATED,
         encapsulated=uid not in _NATIVE,
-        known=uid in _NATIVE or (listed.name != uid and listed.is_transfer_syntax),
+        known=uid in _NATIVE or (listed is not None and listed.kind == TRANSFER_SYNTAX),
     )

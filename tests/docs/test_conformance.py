@@ -20,7 +20,6 @@ def remade(tmp_path_factory):
     """Each table as the program makes it now: of a statement whose tables were spoilt."""
     spoilt = tmp_path_factory.mktemp("statement") / "CONFORMANCE.md"
     spoilt.write_text(STATEMENT.replace("| A700H |", "| A701H |"), encoding="utf-8")
-    # By itself: what other tests imported changes pydicom's dictionary.
     command = [sys.executable, "-m", "tools.conformance", str(spoilt), "--print"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     return dict(conformance.tables_in(made))
