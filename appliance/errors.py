@@ -10,6 +10,7 @@
     ├── Malformed          the bytes contradict their transfer syntax, or end early
     ├── CannotDecode       pixels of a kind that is not decoded, or larger than may be looked at
     ├── CannotEncode       pixels that the wanted transfer syntax cannot hold, or for which there is no encoder
+    ├── BoxOutside         a box to be hidden lies beside the picture: whoever gave it meant another one
     ├── Unsafe             a path, link or archive member that must not be followed
     └── RequestRefused     an operator asked for what cannot be done now
 
@@ -65,6 +66,10 @@ class CannotDecode(ApplianceError):
 
 class CannotEncode(ApplianceError):
     """Pixels that a transfer syntax cannot hold, or for which there is no encoder. Says which and why."""
+
+
+class BoxOutside(ApplianceError):
+    """A box to be hidden has no pixel of the frame. Says where it is and how large the frame."""
 
 
 class Unsafe(ApplianceError):

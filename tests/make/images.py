@@ -132,6 +132,9 @@ def uncompressed(image: Image, syntax: str) -> bytes:
     width = int(data.BitsAllocated) // 8
     if syntax == make.BIG_ENDIAN and width > 1:
         data.PixelData = np.frombuffer(data.PixelData, f"<u{width}").astype(f">u{width}").tobytes()
+    tables = [element for element in data if syntax == make.BIG_ENDIAN and element.keyword.endswith("LookupTableData")]
+    for table in tables:
+        table.value = np.frombuffer(table.value, "<u2").astype(">u2").tobytes()
     return make.file(data, syntax)
 
 

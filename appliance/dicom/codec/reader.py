@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from appliance.dicom.codec import native
 from appliance.dicom.codec.decode import decoded, stream_of
 from appliance.dicom.codec.families import Family, coding_of
-from appliance.dicom.codec.form import PixelForm, pixel_form
+from appliance.dicom.codec.form import HALVED, PixelForm, pixel_form
 from appliance.dicom.codec.fragments import frames_of
 from appliance.dicom.codec.meaning import black_of, meaning_of, picture_of, value_in
 from appliance.dicom.codec.streams import Stream
@@ -65,6 +65,11 @@ class FrameReader:
     def order(self) -> native.Order:
         """Byte order of uncompressed cells: "<" or ">"."""
         return ">" if self.form.transfer_syntax in (EXPLICIT_BIG, GE_PRIVATE_IMPLICIT) else "<"
+
+    @property
+    def halved(self) -> bool:
+        """Whether two columns share their colours in the file: whoever changes one changes both."""
+        return self.family is Family.NATIVE and self.form.photometric in HALVED
 
     @property
     def length(self) -> int:
