@@ -31,7 +31,7 @@ def ask(settings: Config, owner: str, verb: str, args: dict[str, Any], *, as_jso
             "You may not leave requests in the state folder, so nothing was changed. "
             "Be a member of the group appliance-operators, or use sudo."
         ) from None
-    found = requests.wait(request_id, WAIT_S)
+    found = requests.wait(owner, request_id, WAIT_S)
     if as_json:
         answer({"request": request_id, "answered": found is not None, **(found or {})})
     elif found is None:

@@ -243,7 +243,7 @@ def _again(settings: Config, deliveries: list[Left]) -> list[Left]:
 
 def _asked(settings: Config, owner: str, verb: str, args: dict[str, Any]) -> dict[str, Any] | None:
     requests = Requests(settings.state / "requests")
-    return requests.wait(requests.ask(owner, verb, {**args, "by": operator()}), WAIT_S)
+    return requests.wait(owner, requests.ask(owner, verb, {**args, "by": operator()}), WAIT_S)
 
 
 def _conflicts(conflicts: Conflicts, *, as_json: bool) -> int:

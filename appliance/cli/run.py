@@ -24,7 +24,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 def command(config_file: Path | None, log_level: str, roles: tuple[str, ...]) -> int:
     """Run all services (development), or the named ones; one alone runs in this process, as systemd starts it.
 
-    Roles: receive, inbox, deidentify, forward, purge, watch. Logs are JSON lines on standard error. SIGTERM drains.
+    Roles: receive, inbox, deidentify, forward, purge (in a hospital purge-inside and purge-outside, each as its own
+    user), watch. Logs are JSON lines on standard error. SIGTERM drains.
     """
     unknown = [role for role in roles if role not in ROLES]
     if unknown:

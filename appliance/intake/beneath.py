@@ -154,7 +154,8 @@ def _step(above: int, part: str, *, make: bool) -> int:
         if not make:
             raise
     with suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=above)
+        # Nearly the mode that it is to have, setgid too by its parent: a unit with RestrictSUIDSGID=yes may not set it.
+        os.mkdir(name, os.fstat(above).st_mode & 0o770, dir_fd=above)
     below = os.open(name, _FOLDER, dir_fd=above)
     try:
         _inherit(below, above, mask=0o7777)
@@ -170,8 +171,10 @@ def _inherit(child: int, parent: int, *, mask: int) -> None:
     with suppress(PermissionError):
         if os.fstat(child).st_gid != state.st_gid:
             os.fchown(child, -1, state.st_gid)
-    with suppress(PermissionError):  # a share may not know modes
-        os.fchmod(child, stat.S_IMODE(state.st_mode) & mask)
+    wanted = stat.S_IMODE(state.st_mode) & mask
+    if stat.S_IMODE(os.fstat(child).st_mode) != wanted:
+        with suppress(PermissionError):  # a share may not know modes
+            os.fchmod(child, wanted)
 
 
 def _insist_on_regular(state: os.stat_result) -> None:

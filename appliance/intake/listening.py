@@ -5,6 +5,7 @@ would find a port that refuses everyone. Source: sd_listen_fds(3).
 """
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from appliance import config
 from appliance.errors import CannotStart
+
+log = logging.getLogger(__name__)
 
 _FIRST_FD = 3
 _BACKLOG = 256
@@ -61,6 +64,11 @@ def listeners(scp: config.Scp, environ: Mapping[str, str]) -> tuple[Listener, ..
             f"systemd passed a socket named {TLS_NAME}, but the configuration has no scp.tls. "
             "No image was refused or lost; the receiver has not started. "
             "Add scp.tls to the configuration, or disable the encrypted socket unit."
+        )
+    if scp.tls is not None and not any(listener.encrypted for listener in passed):
+        log.warning(
+            "scp.tls is configured, but systemd passed no encrypted socket, so callers of that port are refused; "
+            "nothing is lost; start it: systemctl enable --now appliance-dicom-tls.socket"
         )
     return passed
 

@@ -19,11 +19,16 @@ LEAST_BYTES = 16
 
 
 def key_place(mapping: config.Mapping, environment: Mapping[str, str] | None = None) -> Path | None:
-    """Return the file that holds, or would hold, the key; None when nobody said where."""
-    if mapping.key_file is not None:
-        return mapping.key_file
+    """Return the file that holds, or would hold, the key; None when nobody said where.
+
+    The systemd credential goes before the file: so one configuration serves the service, which may not read the file,
+    and an administrator, who has no credential.
+    """
     folder = (os.environ if environment is None else environment).get("CREDENTIALS_DIRECTORY")
-    return Path(folder) / CREDENTIAL if folder else None
+    credential = Path(folder) / CREDENTIAL if folder else None
+    if credential is not None and (mapping.key_file is None or credential.is_file()):
+        return credential
+    return mapping.key_file
 
 
 def load_key(
@@ -33,7 +38,7 @@ def load_key(
     environment: Mapping[str, str] | None = None,
     chance: Callable[[int], bytes] = secrets.token_bytes,
 ) -> bytes:
-    """Return the key of ``mapping.key_file`` or, without one, of the systemd credential ``pseudonym-key``.
+    """Return the key that the systemd credential ``pseudonym-key`` or else ``mapping.key_file`` holds.
 
     make  whether a missing key file may be made (mode 0600, durable); a credential is never made
 
@@ -49,7 +54,7 @@ def load_key(
     try:
         return key_in(place.read_bytes(), place)
     except FileNotFoundError:
-        if not make or mapping.key_file is None:
+        if not make or place != mapping.key_file:
             raise CannotStart(
                 f"The pseudonym key {place} does not exist. Nothing was de-identified; images wait in the spool. "
                 "Put back the key of this site from its backup: a new key would make every patient a stranger. "

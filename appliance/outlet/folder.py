@@ -109,7 +109,7 @@ class Folder:
         for name in (parcel.study, parcel.series):
             try:
                 with suppress(FileExistsError):
-                    os.mkdir(name, 0o2770, dir_fd=handle)
+                    os.mkdir(name, 0o770, dir_fd=handle)  # setgid as the folder above has it
                     os.fsync(handle)
                 below = os.open(name, _DOWN, dir_fd=handle)
             finally:

@@ -1,6 +1,7 @@
 """The loop that every service runs in: small steps until told to stop, and nothing that a step raises ends it."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -75,7 +76,10 @@ def run(
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set. To be called in the main thread."""
+    """Return an event that SIGTERM and SIGINT set. To be called in the main thread.
+
+    Under systemd SIGHUP does nothing: whoever expects a reload of it must not end what works by default.
+    """
     stop = threading.Event()
 
     def set_it(_number: int, _frame: object) -> None:
@@ -83,4 +87,6 @@ def stop_on_signals() -> threading.Event:
 
     signal.signal(signal.SIGTERM, set_it)
     signal.signal(signal.SIGINT, set_it)
+    if "NOTIFY_SOCKET" in os.environ:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return stop

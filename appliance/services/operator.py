@@ -57,7 +57,7 @@ class Operator:
                 answer = self._carry_out(request)
             except (RequestRefused, ValueError) as error:
                 answer = {"done": 0, "error": str(error)}
-            self._requests.answer(request.id, answer)
+            self._requests.answer(OWNER, request.id, answer)
             log.info("request", extra={"verb": request.verb, "count": answer["done"]})
         return bool(taken)
 

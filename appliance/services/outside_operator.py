@@ -52,7 +52,7 @@ class OutsideOperator:
                 answer: dict[str, Any] = {"done": self._carry_out(request)}
             except RequestRefused as refused:
                 answer = {"done": 0, "error": str(refused)}
-            self._requests.answer(request.id, answer)
+            self._requests.answer(OWNER, request.id, answer)
             log.info("request", extra={"verb": request.verb, "count": answer["done"]})
         return bool(taken)
 

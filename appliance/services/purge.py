@@ -1,6 +1,6 @@
 """Let go of what is no longer needed, each side by itself; look at the databases once a day.
 
-What is undelivered is kept for ever.
+What is undelivered is kept for ever. A hospital runs one process a side, each as a user who may not reach the other.
 """
 
 import logging
@@ -21,10 +21,10 @@ PAGE = 500  # originals or rows removed in one step
 DAY_S = 86_400.0
 
 
-class Purge:
-    """Removes originals, discarded instances and old rows once their time is over."""
+class PurgeInside:
+    """Removes originals, discarded instances and old rows of the inside once their time is over."""
 
-    name = "purge"
+    name = "purge-inside"
 
     def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
         self._config = config
@@ -32,34 +32,27 @@ class Purge:
         self._next = 0.0
 
     def start(self) -> None:
-        """Open both sides."""
+        """Open the inside."""
         self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
-        self._outbox = Outbox(self._config.state / "outside")
         self._repair = recover_purged(self._spool)
-        requests = Requests(self._config.state / "requests")
-        self._checks = (
-            FullCheck(self._spool.journal.database, "deidentify", requests),
-            FullCheck(self._outbox.rows.database, "forward", requests),
-        )
+        self._check = FullCheck(self._spool.journal.database, "deidentify", Requests(self._config.state / "requests"))
 
     def step(self) -> bool:
         """Remove at most a page of each kind; begin again EVERY_S seconds after there was nothing left."""
         now = self._clock()
-        for check in self._checks:
-            check.step(now)
+        self._check.step(now)
         if self._repair.step():
             return True
-        if now < self._next:
+        if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
             return False
-        removed = self._originals(now) + self._rows(now)
+        removed = self._originals(now) + self._spool.purge_rows(_rows_before(self._config, now), PAGE)
         if not removed:
             self._next = now + EVERY_S
         return removed > 0
 
     def stop(self) -> None:
-        """Close both sides."""
+        """Close the inside."""
         self._spool.close()
-        self._outbox.close()
 
     def _originals(self, now: float) -> int:
         keep = self._config.retention
@@ -70,6 +63,61 @@ class Purge:
             log.info("originals purged", extra={"count": len(ids)})
         return len(ids)
 
-    def _rows(self, now: float) -> int:
-        before = now - self._config.retention.rows_days * DAY_S
-        return self._spool.purge_rows(before, PAGE) + self._outbox.purge_rows(before, PAGE)
+
+class PurgeOutside:
+    """Forgets old rows of the outside. Its files leave by delivery alone."""
+
+    name = "purge-outside"
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._clock = clock
+        self._next = 0.0
+
+    def start(self) -> None:
+        """Open the outside."""
+        self._outbox = Outbox(self._config.state / "outside")
+        self._check = FullCheck(self._outbox.rows.database, "forward", Requests(self._config.state / "requests"))
+
+    def step(self) -> bool:
+        """Forget at most a page of rows; begin again EVERY_S seconds after there was nothing left."""
+        now = self._clock()
+        self._check.step(now)
+        if self._next - EVERY_S <= now < self._next:
+            return False
+        removed = self._outbox.purge_rows(_rows_before(self._config, now), PAGE)
+        if not removed:
+            self._next = now + EVERY_S
+        return removed > 0
+
+    def stop(self) -> None:
+        """Close the outside."""
+        self._outbox.close()
+
+
+class Purge:
+    """Both sides in one process, as in development."""
+
+    name = "purge"
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+        self._sides = (PurgeInside(config, clock=clock), PurgeOutside(config, clock=clock))
+
+    def start(self) -> None:
+        """Open both sides."""
+        for side in self._sides:
+            side.start()
+
+    def step(self) -> bool:
+        """Take a step on each side."""
+        inside, outside = (side.step() for side in self._sides)
+        return inside or outside
+
+    def stop(self) -> None:
+        """Close both sides."""
+        for side in self._sides:
+            side.stop()
+
+
+def _rows_before(config: Config, now: float) -> float:
+    return now - config.retention.rows_days * DAY_S

@@ -17,7 +17,7 @@ from appliance.services.forward import Forward, lane_to
 from appliance.services.inbox import InboxService
 from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
-from appliance.services.purge import Purge
+from appliance.services.purge import Purge, PurgeInside, PurgeOutside
 from appliance.services.receive import Receive
 from appliance.services.watch import Watch, watched_of
 from appliance.spool.outbox import Outbox
@@ -32,18 +32,22 @@ SIDES = {
     "receive": INSIDE,
     "inbox": INSIDE,
     "deidentify": INSIDE,
-    "purge": INSIDE,
     "forward": OUTSIDE,
+    "purge-inside": INSIDE,
+    "purge-outside": OUTSIDE,
+    "purge": INSIDE,
     "watch": OUTSIDE,
 }
 ROLES = tuple(SIDES)
+# A side each, as users of their own: what 'purge' does in one process.
+HALVES = frozenset({"purge-inside", "purge-outside"})
 # Several may receive on one socket, each in a folder of its own; watch decides nothing, and its port is its lock.
 SEVERAL = frozenset({"receive", "watch"})
 
 
 def roles_of(config: Config) -> tuple[str, ...]:
     """Return the roles that this configuration has work for."""
-    return tuple(role for role in ROLES if role != "inbox" or config.inbox is not None)
+    return tuple(role for role in ROLES if role not in HALVES and (role != "inbox" or config.inbox is not None))
 
 
 def published(role: str, config: Config) -> Published:
@@ -62,6 +66,8 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
         "inbox": partial(_inbox, config, to),
         "deidentify": partial(_deidentify, config, to, development=development),
         "forward": partial(_forward, config, to),
+        "purge-inside": partial(PurgeInside, config),
+        "purge-outside": partial(PurgeOutside, config),
         "purge": partial(Purge, config),
         "watch": partial(_watch, config, to),
     }

@@ -164,9 +164,18 @@ def make_folder(folder: Path, *, sync: bool = True) -> None:
     make_folder(folder.parent)
     with suppress(FileExistsError):  # another service was faster
         folder.mkdir(mode=0o770)
-        folder.chmod(FOLDER_MODE)  # mkdir's mode is cut by the umask, and drops setgid
+        share(folder)
         if sync:
             fsync_folder(folder.parent)
+
+
+def share(folder: Path | int) -> None:
+    """Give a folder just made (or a descriptor of it) FOLDER_MODE, if the umask or its parent did not let it have it.
+
+    Under a setgid parent it has it from the start, and must: a unit with RestrictSUIDSGID=yes may set no such bit.
+    """
+    if stat.S_IMODE(os.stat(folder).st_mode) != FOLDER_MODE:  # noqa: PTH116 - a descriptor too
+        os.chmod(folder, FOLDER_MODE)  # noqa: PTH101
 
 
 def _create(path: Path) -> int:
@@ -222,7 +231,7 @@ def _locked(root: Path, role: str) -> tuple[Path, int]:
         lock = _try_lock(folder)
         # A sweeper may have come between mkdir and lock: then the name is gone, or it holds the lock and removes it.
         if lock is not None:
-            os.fchmod(lock, FOLDER_MODE)  # not by name: it may be gone
+            share(lock)  # not by name: it may be gone
             if folder.is_dir():
                 return folder, lock
             os.close(lock)

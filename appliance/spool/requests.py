@@ -1,9 +1,10 @@
 """What an operator or another service asks for, as files: the service that owns the state carries it out.
 
-    <root>/<owner>/<id>.json     {"verb": …, "args": {…}}; stays until it was answered, so it may be carried out twice
-    <root>/answers/<id>.json     what became of it; removed by whoever waited, or after a day
+    <root>/<owner>/<id>.json          {"verb": …, "args": {…}}; stays until answered, so it may be carried out twice
+    <root>/<owner>/answers/<id>.json  what became of it; removed by whoever waited, or after a day
 
-Whoever may write into the folder may ask; nothing in a file is trusted: links are not followed, sizes are limited, what
+Each owner's folder belongs to the group of its side, so the outside can neither ask the inside nor read its answers.
+Whoever may write into a folder may ask; nothing in a file is trusted: links are not followed, sizes are limited, what
 is no request is removed unanswered.
 """
 
@@ -25,6 +26,7 @@ AT_ONCE = 50  # requests taken in a step
 ANSWERS_S = 86_400.0  # an answer that nobody fetched is removed
 POLL_S = 0.05
 
+_ANSWERS = "answers"
 _NAME = re.compile(r"[a-z]{1,16}")
 _ID = re.compile(r"[0-9]{20}-[0-9a-f]{16}")
 
@@ -44,7 +46,6 @@ class Requests:
 
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
-        self._answers = root / "answers"
         self._clock = clock
 
     def ask(self, owner: str, verb: str, args: dict[str, Any]) -> str:
@@ -59,22 +60,24 @@ class Requests:
     def take(self, owner: str) -> list[Request]:
         """Return what ``owner`` is asked, the oldest first; each again until it is answered."""
         folder = self._folder(owner)
-        self._forget(self._answers, lambda _: True)
+        self._forget(folder / _ANSWERS, lambda _: True)
         self._forget(folder, is_part)
-        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        names = sorted(
+            path.name for path in folder.iterdir() if not path.name.startswith(".") and path.name != _ANSWERS
+        )
         return [request for name in names[:AT_ONCE] if (request := _read_request(folder / name, owner)) is not None]
 
-    def answer(self, request_id: str, answer: dict[str, Any]) -> None:
+    def answer(self, owner: str, request_id: str, answer: dict[str, Any]) -> None:
         """Say what became of a request, durably; only then is the request removed."""
-        make_folder(self._answers)
-        put_durably(io.BytesIO(json.dumps(answer).encode()), self._answers / f"{_checked(request_id)}.json")
-        for folder in self._root.iterdir():
-            if folder != self._answers and folder.is_dir():  # a stray file beside them is nothing to fail for
-                unlink(folder / f"{request_id}.json")
+        name = f"{_checked(request_id)}.json"
+        answers = self._folder(owner) / _ANSWERS
+        make_folder(answers)
+        put_durably(io.BytesIO(json.dumps(answer).encode()), answers / name)
+        unlink(self._folder(owner) / name)
 
-    def wait(self, request_id: str, timeout_s: float) -> dict[str, Any] | None:
-        """Return the answer when it comes, None after ``timeout_s``."""
-        path = self._answers / f"{_checked(request_id)}.json"
+    def wait(self, owner: str, request_id: str, timeout_s: float) -> dict[str, Any] | None:
+        """Return the owner's answer when it comes, None after ``timeout_s``."""
+        path = self._folder(owner) / _ANSWERS / f"{_checked(request_id)}.json"
         until = time.monotonic() + timeout_s
         while True:
             found = _read_json(path)
@@ -86,7 +89,7 @@ class Requests:
             time.sleep(POLL_S)
 
     def _folder(self, owner: str) -> Path:
-        if _NAME.fullmatch(owner) is None or owner == "answers":
+        if _NAME.fullmatch(owner) is None or owner == _ANSWERS:
             raise ValueError("an owner is the name of a service")
         folder = self._root / owner
         make_folder(folder)

@@ -345,7 +345,7 @@ def test_nothing_gated_leaves_until_an_operator_opens_the_source(forwarding, clo
 
     asked = forwarding.requests.ask("forward", "open", {"source": "CT1", "project": "main", "by": "test"})
 
-    assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 3}
+    assert forwarding.requests.wait("forward", asked, PATIENCE_S) == {"done": 3}
     assert forwarding.until_settled() == {"FORWARDED": 3}
 
 
@@ -353,9 +353,11 @@ def test_a_destination_no_longer_configured_can_be_abandoned_and_a_configured_on
     admit(forwarding.outbox, parcels(tmp_path / "made", count=2), destinations=("gone",))
 
     refused = forwarding.requests.wait(
-        forwarding.requests.ask("forward", "abandon", {"destination": "research"}), PATIENCE_S
+        "forward", forwarding.requests.ask("forward", "abandon", {"destination": "research"}), PATIENCE_S
     )
-    done = forwarding.requests.wait(forwarding.requests.ask("forward", "abandon", {"destination": "gone"}), PATIENCE_S)
+    done = forwarding.requests.wait(
+        "forward", forwarding.requests.ask("forward", "abandon", {"destination": "gone"}), PATIENCE_S
+    )
 
     assert "configured" in refused["error"]
     assert done == {"done": 2}
@@ -373,7 +375,7 @@ def test_a_destination_no_longer_configured_can_be_abandoned_and_a_configured_on
     ],
 )
 def test_a_request_that_makes_no_sense_is_answered_and_changes_nothing(forwarding, verb, args):
-    answer = forwarding.requests.wait(forwarding.requests.ask("forward", verb, args), PATIENCE_S)
+    answer = forwarding.requests.wait("forward", forwarding.requests.ask("forward", verb, args), PATIENCE_S)
 
     assert answer["done"] == 0
     assert answer["error"]
@@ -387,7 +389,7 @@ def test_what_an_operator_discarded_leaves_rejected_by_request(forwarding, cloud
 
     asked = forwarding.requests.ask("forward", "withdraw", {"outs": [parcel.out, "../../etc/passwd", 5]})
 
-    assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 1}
+    assert forwarding.requests.wait("forward", asked, PATIENCE_S) == {"done": 1}
     assert not list((tmp_path / "outside" / "rejected").rglob("*.*"))
     assert forwarding.states() == {}
 
@@ -395,7 +397,7 @@ def test_what_an_operator_discarded_leaves_rejected_by_request(forwarding, cloud
 def test_a_closed_source_waits_again(forwarding, cloud, tmp_path):
     for verb in ("open", "close"):
         asked = forwarding.requests.ask("forward", verb, {"source": "CT1", "project": "main"})
-        assert forwarding.requests.wait(asked, PATIENCE_S) == {"done": 0}
+        assert forwarding.requests.wait("forward", asked, PATIENCE_S) == {"done": 0}
 
     admit(forwarding.outbox, parcels(tmp_path / "made", count=2), gated=True)
     time.sleep(0.2)

@@ -79,3 +79,20 @@ def test_of_two_that_make_a_key_at_once_both_use_the_first(tmp_path):
     first = keys._made(place, b"\x01" * 32)
 
     assert keys._made(place, b"\x02" * 32) == first == b"\x01" * 32
+
+
+def test_the_credential_of_a_service_goes_before_a_file_that_only_root_may_read(tmp_path):
+    (tmp_path / "pseudonym-key").write_bytes(b"\x01" * 32)
+    mapping = Mapping(tmp_path / "of-root" / "key")
+    mapping.key_file.parent.mkdir()
+    mapping.key_file.write_bytes(b"\x02" * 32)
+
+    assert load_key(mapping, make=False, environment={"CREDENTIALS_DIRECTORY": str(tmp_path)}) == b"\x01" * 32
+    assert load_key(mapping, make=False, environment={}) == b"\x02" * 32
+
+
+def test_a_service_without_that_credential_reads_the_file(tmp_path):
+    mapping = Mapping(tmp_path / "key")
+    mapping.key_file.write_bytes(b"\x02" * 32)
+
+    assert load_key(mapping, make=False, environment={"CREDENTIALS_DIRECTORY": str(tmp_path)}) == b"\x02" * 32

@@ -1,10 +1,12 @@
+import os
+import signal
 import socket
 import threading
 
 import pytest
 
 from appliance.errors import CannotStart
-from appliance.services.loop import run
+from appliance.services.loop import run, stop_on_signals
 from appliance.services.sd_notify import notify
 
 
@@ -77,3 +79,17 @@ def test_systemd_is_told_ready_watchdog_and_stopping_by_the_loop_that_works(tmp_
 def test_without_systemd_or_with_one_that_went_away_telling_does_nothing(tmp_path):
     assert notify("READY=1", {}) is False
     assert notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")}) is False
+
+
+def test_under_systemd_a_reload_ends_nothing(monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        stop = stop_on_signals()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(5)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

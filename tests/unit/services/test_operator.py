@@ -25,7 +25,7 @@ def ask(house):
     def call(verb, *ids):
         request_id = requests.ask("deidentify", verb, {"ids": list(ids), "by": "ida"})
         operator.step()
-        return requests.wait(request_id, 1.0)
+        return requests.wait("deidentify", request_id, 1.0)
 
     return call
 

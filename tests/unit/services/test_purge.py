@@ -6,7 +6,7 @@ import pytest
 from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.services.full_check import FullCheck
-from appliance.services.purge import Purge
+from appliance.services.purge import Purge, PurgeInside, PurgeOutside
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.requests import Requests
 from tests.make import make
@@ -120,3 +120,28 @@ def _spoil(database):
     with database.path.open("r+b") as file:
         file.seek(-size * 6, 2)
         file.write(os.urandom(size * 6))
+
+
+@pytest.mark.parametrize(("half", "other"), [(PurgeInside, "outside"), (PurgeOutside, "inside")])
+def test_each_half_opens_its_own_side_only(site, half, other):
+    service = half(site, clock=lambda: NOW)
+    service.start()
+    while service.step():
+        pass
+    service.stop()
+
+    assert [path.name for path in site.state.glob(f"{other}/*.db")] == []
+
+
+def test_the_halves_together_do_what_purge_does(site, spool):
+    spool_id, out = delivered(spool, 1)
+    spool.delivered([out], NOW)
+
+    for half in (PurgeInside, PurgeOutside):
+        service = half(site, clock=lambda: NOW + 31 * DAY)
+        service.start()
+        while service.step():
+            pass
+        service.stop()
+
+    assert not spool.trace(spool_id)

@@ -350,3 +350,22 @@ def test_a_nameless_file_leaves_nothing_behind_however_its_process_ends(tmp_path
 
     assert ended.returncode == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_below_a_shared_one_is_shared_without_the_right_to_set_such_modes(tmp_path, monkeypatch):
+    """As in a unit with RestrictSUIDSGID=yes, where chmod with setgid is refused."""
+    tmp_path.chmod(files.FOLDER_MODE)
+    before = os.umask(0o007)
+
+    def refused(*_args, **_more):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refused)
+    try:
+        files.make_folder(tmp_path / "received" / "00")
+        with LockedFolder(tmp_path / "receiving", "receive") as locked:
+            modes = {stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "received" / "00", locked.folder)}
+    finally:
+        os.umask(before)
+
+    assert modes == {files.FOLDER_MODE}

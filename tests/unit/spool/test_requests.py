@@ -26,18 +26,18 @@ def test_what_is_asked_is_taken_by_its_owner_in_order_until_it_is_answered(asked
         (second, "deidentify", "discard", {}),
     ]
     assert asked.take("deidentify") == taken
-    asked.answer(first, {"done": 1})
+    asked.answer("deidentify", first, {"done": 1})
 
     assert [each.id for each in asked.take("deidentify")] == [second]
-    assert asked.wait(first, 0) == {"done": 1}
-    assert asked.wait(first, 0.1) is None
+    assert asked.wait("deidentify", first, 0) == {"done": 1}
+    assert asked.wait("deidentify", first, 0.1) is None
 
 
 def test_an_answer_wakes_who_waits(asked):
     request = asked.ask("inbox", "deliver", {})
-    threading.Timer(0.1, asked.answer, (request, {"done": 2})).start()
+    threading.Timer(0.1, asked.answer, ("inbox", request, {"done": 2})).start()
 
-    assert asked.wait(request, 10) == {"done": 2}
+    assert asked.wait("inbox", request, 10) == {"done": 2}
 
 
 def test_what_is_no_request_is_removed_and_the_others_are_carried_out(asked, tmp_path):
@@ -78,17 +78,17 @@ def test_an_owner_is_a_plain_name(asked, owner):
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "1"])
 def test_an_id_never_leads_out_of_the_folder(asked, name):
     with pytest.raises(ValueError, match="no id"):
-        asked.answer(name, {})
+        asked.answer("forward", name, {})
     with pytest.raises(ValueError, match="no id"):
-        asked.wait(name, 0)
+        asked.wait("forward", name, 0)
 
 
 def test_answers_that_nobody_fetched_go_after_a_day(tmp_path, monkeypatch):
     now = [0.0]
     asked = Requests(tmp_path / "requests", clock=lambda: now[0])
     request = asked.ask("forward", "retry", {})
-    asked.answer(request, {"done": 1})
-    answer = tmp_path / "requests" / "answers" / f"{request}.json"
+    asked.answer("forward", request, {"done": 1})
+    answer = tmp_path / "requests" / "forward" / "answers" / f"{request}.json"
     now[0] = answer.stat().st_mtime + requests.ANSWERS_S
     asked.take("forward")
     assert answer.exists()
@@ -101,8 +101,8 @@ def test_answers_that_nobody_fetched_go_after_a_day(tmp_path, monkeypatch):
 
 def test_an_answer_that_is_fetched_at_this_moment_does_no_harm(asked, tmp_path):
     request = asked.ask("forward", "retry", {})
-    asked.answer(request, {"done": 1})
-    answers = tmp_path / "requests" / "answers"
+    asked.answer("forward", request, {"done": 1})
+    answers = tmp_path / "requests" / "forward" / "answers"
     (answers / "gone").symlink_to(tmp_path / "nothing")
     clock = asked._clock
     asked._clock = lambda: (
@@ -132,7 +132,7 @@ def test_a_stray_file_beside_the_folders_stops_nobody(asked, tmp_path):
     request_id = asked.ask("deidentify", "release", {})
     (tmp_path / "requests" / "notes.txt").write_text("to do")
 
-    asked.answer(request_id, {"done": 1})
+    asked.answer("deidentify", request_id, {"done": 1})
 
     assert asked.take("deidentify") == []
 
@@ -149,3 +149,13 @@ def test_a_request_that_its_owner_may_not_read_stops_no_other(asked, monkeypatch
     monkeypatch.setattr(requests, "open_regular", refused)
 
     assert [each.id for each in asked.take("deidentify")] == [good]
+
+
+def test_each_owner_answers_in_a_folder_of_its_own_side(asked, tmp_path):
+    request = asked.ask("deidentify", "release", {})
+
+    asked.answer("deidentify", request, {"done": 1})
+
+    assert sorted(path.name for path in (tmp_path / "requests").iterdir()) == ["deidentify"]
+    assert asked.wait("forward", request, 0) is None
+    assert asked.wait("deidentify", request, 0) == {"done": 1}

@@ -72,7 +72,7 @@ def test_stopping_is_asked_with_a_reason_that_stops(house, tmp_path):
     def asked(**args):
         request_id = requests.ask("forward", "stop", args)
         operator.step()
-        return requests.wait(request_id, 1)
+        return requests.wait("forward", request_id, 1)
 
     assert "opted-out or forgotten" in asked(outs=[ready.out], reason="rule")["error"]
     assert asked(outs=[ready.out, 7, "../x"], reason="opted-out")["done"] == 1
