@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age prometheus prometheus-alertmanager
 
-.PHONY: setup demo run test check bench lock
+.PHONY: setup demo run test check bench bundle lock
 
 setup: $(STAMP)
 
@@ -44,6 +44,10 @@ check: setup
 bench: setup
 	@sh tests/peers/install --optional $(PEERS)
 	$(BIN)/python -m pytest -o python_files='bench_*.py test_*.py' -s tests/bench $(ARGS)
+
+# One file to install from without a network: make bundle PYTHONS='3.11 3.13' brings libraries for these only.
+bundle: setup
+	$(BIN)/python -m tools.bundle $(foreach python,$(PYTHONS),--python $(python))
 
 # New versions on purpose: make lock UPGRADE=1, then the whole test suite.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url \
