@@ -3,20 +3,26 @@
 Collected from the original, at any depth, independently of the rules; the second look searches the result for them.
 """
 
+import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]  # not in __all__
 
-from appliance.deid.romanised import romanised
-from appliance.dicom.element import DataSet, Element, Tag
+from appliance.deid.roles import PUBLISHED_DATES
+from appliance.deid.romanised import consonants, in_latin_letters
+from appliance.dicom.element import DataSet, Tag
 from appliance.dicom.text import decode
+from appliance.dicom.unknown import sequence_in_unknown
 
 LEAST_WORD = 3  # letters of a name; two are too often part of something else
 _LEAST_NUMBER = 4
 _LEAST_PHRASE = 6
+_LEAST_JOINED = 5  # letters of a name whose parts are written as one
+_LEAST_SHORT_NAME = 4  # letters of a whole name whose parts are too short to be believed alone
+LEAST_CUT = 7  # letters of a name that does not fit its field and is cut
 _WORD = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d{8}")
 
@@ -53,6 +59,9 @@ _PHRASES: frozenset[Tag] = frozenset(
 _BIRTH_DATES: frozenset[Tag] = frozenset({0x00100030})
 _NO_DATES = frozenset({"19000101", "00010101", "18000101", "00000000", "99991231"})  # what systems write for none
 
+_NO_ACCENTS = str.maketrans(  # letters that Unicode does not take apart
+    {"ł": "l", "đ": "d", "ð": "d", "ø": "o", "\u0131": "i", "ħ": "h", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"}
+)
 _OTHER_SPELLINGS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "ß": "ss"})
 _MAKERS = "agfa canon elscint esaote fuji fujifilm hitachi hologic kodak konica philips picker siemens toshiba varian"
 # Words of codes that are also surnames somewhere. Source: PS3.16 Annex L (body parts), scan options and kernels met.
@@ -69,8 +78,11 @@ class Clues:
     words    parts of names: found as words of their own
     phrases  found anywhere
     numbers  found where no letter or digit adjoins
-    dates    YYYYMMDD: found in any way of writing a date
+    dates    of birth, YYYYMMDD: found in any way of writing a date
     short    numbers of two or three digits, without leading zeros: believed where a word announces one
+    days     every other date of the original's standard attributes, YYYYMMDD
+    bones    consonants of names in scripts that write no vowels
+    cut      beginnings of long names: found as words of their own
     """
 
     words: set[str] = field(default_factory=set)
@@ -78,11 +90,16 @@ class Clues:
     numbers: set[str] = field(default_factory=set)
     dates: set[str] = field(default_factory=set)
     short: set[str] = field(default_factory=set)
+    days: set[str] = field(default_factory=set)
+    bones: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
 
     def but_for(self, common: frozenset[str]) -> "Clues":
         """Return the clues without what consists of ``common`` words only: they prove nothing by themselves."""
         phrases = {phrase for phrase in self.phrases if not common.issuperset(_WORD.findall(phrase))}
-        return Clues(self.words - common, phrases, self.numbers, self.dates, self.short)
+        words = self.words - common
+        cut = {word[:length] for word in words for length in range(LEAST_CUT, len(word))} - common
+        return Clues(words, phrases, self.numbers, self.dates, self.short, self.days, self.bones, cut)
 
 
 def folded(text: str) -> str:
@@ -90,7 +107,12 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    plain = "".join(letter for letter in decomposed if not _is_accent(letter))
+    return unicodedata.normalize("NFC", plain).translate(_NO_ACCENTS)
+
+
+def _is_accent(letter: str) -> bool:
+    return unicodedata.combining(letter) > 0 and letter not in "\u3099\u309a"  # those make another letter of a kana
 
 
 def vocabulary() -> frozenset[str]:
@@ -103,7 +125,7 @@ def clues_of(original: DataSet, common: frozenset[str] = frozenset()) -> Clues:
     """Return the clues in an original; ``common`` words are no clue by themselves."""
     clues = Clues()
     _collect(original, clues)
-    return clues.but_for(common)
+    return clues.but_for(common) if common else clues
 
 
 def _collect(data_set: DataSet, clues: Clues) -> None:
@@ -112,52 +134,76 @@ def _collect(data_set: DataSet, clues: Clues) -> None:
         if type(value) is list:
             for item in value:
                 _collect(item, clues)
-        elif not value or not isinstance(value, bytes):
             continue
+        if not value or type(value) is not bytes:
+            continue
+        collect = _COLLECT.get(tag)
+        if collect is not None:  # by its tag, whatever its VR: it may be written as UN
+            collect(_text(value, data_set), clues)
         elif element.vr == "PN":
-            _name(_text(element, data_set), clues)
-        elif tag in _NUMBERS:
-            _add_numbers(_text(element, data_set).split("\\"), clues)
-        elif tag in _PHRASES:
-            phrase = " ".join(folded(_text(element, data_set)).split())
-            if len(phrase) >= _LEAST_PHRASE:
-                clues.phrases.add(phrase)
-        elif tag in _BIRTH_DATES:
-            match = _DIGITS.match(_text(element, data_set).replace(".", "").replace("-", ""))
-            if match is not None and match[0] not in _NO_DATES:
-                clues.dates.add(match[0])
+            _name(_text(value, data_set), clues)
+        elif element.vr in ("DA", "DT") and not tag & 0x10000 and tag not in PUBLISHED_DATES:
+            clues.days.update(_DIGITS.findall(value.decode("latin-1")))
+        elif element.vr == "UN":
+            for item in sequence_in_unknown(element, io.BytesIO(), charsets=data_set.charsets) or ():
+                _collect(item, clues)
 
 
-def _text(element: Element, data_set: DataSet) -> str:
-    assert isinstance(element.value, bytes)  # noqa: S101 - every caller has looked
-    return decode(element.value, element.vr, data_set.charsets).text.strip(" \0")
+def _text(value: bytes, data_set: DataSet) -> str:
+    return decode(value, "PN", data_set.charsets).text.strip(" \0")
 
 
 def _name(text: str, clues: Clues) -> None:
-    """Add the parts of names, in both usual transliterations, and the first two parts run together."""
+    """Add the parts of names, in both usual transliterations, and what people make of them when they write."""
     for name in text.split("\\"):
         for group in name.split("="):
             for spelled in {folded(group), folded(group.casefold().translate(_OTHER_SPELLINGS))}:
-                words = [word for word in _WORD.findall(spelled) if len(word) >= LEAST_WORD or not word.isascii()]
-                clues.words.update(words)
-                clues.words.update(_in_latin(words))
-                if len(words) >= 2 and len(words[0] + words[1]) >= _LEAST_PHRASE:
-                    clues.phrases.update({words[0] + words[1], words[1] + words[0]})
+                _spelled(spelled, clues)
 
 
-def _in_latin(words: Iterable[str]) -> Iterator[str]:
-    """Yield names of other scripts in Latin letters, where there are letters enough to be a name."""
-    for word in words:
-        if not word.isascii():
-            latin = romanised(word)
-            if latin.isascii() and len(latin) > LEAST_WORD:
-                yield latin
+def _spelled(name: str, clues: Clues) -> None:
+    every = _WORD.findall(name)
+    words = [word for word in every if len(word) >= LEAST_WORD or not word.isascii()]
+    clues.words.update(words)
+    for word in words if not name.isascii() else ():
+        clues.words.update(latin for latin in in_latin_letters(word) if len(latin) > LEAST_WORD)
+        clues.bones.update(consonants(word))
+    if len(words) >= 2 and len(words[0] + words[1]) >= _LEAST_PHRASE:
+        clues.phrases.update({words[0] + words[1], words[1] + words[0]})
+    for part in name.split("^"):  # O'Neill is ONeill as well, and von der Leyen vonderleyen
+        joined = "".join(_WORD.findall(part))
+        if joined not in every and len(joined) >= _LEAST_JOINED:
+            clues.words.add(joined)
+    if not words and len("".join(every)) >= _LEAST_SHORT_NAME:  # Wu^Yi: together, then
+        clues.phrases.update(mark.join(pair) for pair in (every, every[::-1]) for mark in (" ", "^", ", ", "_", "."))
 
 
-def _add_numbers(texts: Iterable[str], clues: Clues) -> None:
-    for text in texts:
+def _phrase(text: str, clues: Clues) -> None:
+    phrase = " ".join(folded(text).split())
+    if len(phrase) >= _LEAST_PHRASE:
+        clues.phrases.add(phrase)
+
+
+def _birth(text: str, clues: Clues) -> None:
+    match = _DIGITS.match(text.replace(".", "").replace("-", ""))
+    if match is not None and match[0] not in _NO_DATES:
+        clues.dates.add(match[0])
+
+
+def _add_numbers(value: str, clues: Clues) -> None:
+    for text in value.split("\\"):
+        if "@" in text:
+            _phrase(text, clues)
         number = folded(text.strip())
         if len(number) >= _LEAST_NUMBER and any(letter.isdigit() for letter in number):
             clues.numbers.add(number)
         elif number.isdigit() and len(number) > 1:
             clues.short.add(number.lstrip("0"))
+
+
+_COLLECT: dict[Tag, Callable[[str, Clues], None]] = {
+    **{tag: _name for tag, entry in DicomDictionary.items() if entry[0] == "PN"},
+    **dict.fromkeys(_NUMBERS, _add_numbers),
+    **dict.fromkeys(_PHRASES, _phrase),
+    **dict.fromkeys(_BIRTH_DATES, _birth),
+}

@@ -10,9 +10,11 @@ from typing import BinaryIO
 from appliance.deid.dates import capped_age, is_time, is_zone, shifted_date, shifted_date_time
 from appliance.deid.descriptors import Descriptors
 from appliance.deid.dummies import dummy, padded
+from appliance.deid.forms import has_form
 from appliance.deid.given import ByRules
 from appliance.deid.graphics import is_no_writing
 from appliance.deid.outcome import Minted, Report
+from appliance.deid.plain import latin, patient_number, value_of
 from appliance.deid.plan import Act, Place, Step
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import DayRange, PatientPseudonym, Pseudonyms
@@ -24,6 +26,7 @@ from appliance.dicom.unknown import sequence_in_unknown
 from appliance.errors import Malformed
 
 _BINARY = frozenset({"AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV"})
+_FORMED = frozenset({"DA", "DS", "DT", "IS", "TM", "UI"})
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})  # PS3.5 7.1.2
 _SHORT_LIMIT = 0xFFFE
 _DEEPEST = 80  # the reader's own limit is 64; unknown bytes can hold more
@@ -84,7 +87,12 @@ class Engine:
             if tag & 0x10000:
                 continue
             step = steps.get(tag) or place.step(tag)
-            if step.act is Act.KEEP and element.vr in step.vrs and type(element.value) is bytes:
+            if (
+                step.act is Act.KEEP
+                and element.vr in step.vrs
+                and type(element.value) is bytes
+                and (element.vr not in _FORMED or has_form(element.value, element.vr))
+            ):
                 elements[tag] = element
                 kept += 1
                 if step.retained:
@@ -159,8 +167,10 @@ class Engine:
             return self._sequence(act, element, source, place, path)
         if isinstance(element.value, Bulk):
             return self._bulk(act, element)
-        if not element.value or act is Act.KEEP:
+        if not element.value:
             return element  # zero-length stays zero-length
+        if act is Act.KEEP:
+            return element if has_form(value_of(element), step.vrs[0]) else None
         if act is Act.EMPTY:
             return Element(element.tag, element.vr, b"")
         if act is Act.DUMMY:
@@ -332,22 +342,3 @@ class Engine:
 
     def _tell(self, path: str, tag: Tag, action: str, cause: str) -> None:
         self.report.lines.append((path + tag_text(tag), action, cause))
-
-
-def value_of(element: Element) -> bytes:
-    """Return the bytes of an element that is neither sequence nor bulk."""
-    return element.value if isinstance(element.value, bytes) else b""
-
-
-def latin(value: object) -> str:
-    """Return an element's bytes as text, one character a byte, padding stripped; "" for anything but bytes."""
-    return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else ""
-
-
-def patient_number(element: Element | None, source: DataSet) -> str:
-    """Return a Patient ID as text: padding stripped, leading zeros kept. "" without one."""
-    if element is None or not isinstance(element.value, bytes):
-        return ""
-    text, exact = decode(element.value, element.vr, source.charsets)
-    # Bytes that are not of their character set stay distinct, whatever they were meant to say: no two patients meet.
-    return (text if exact else element.value.decode("latin-1")).strip(" \0")

@@ -7,12 +7,13 @@ from appliance.deid.clues import clues_of
 from appliance.deid.descriptors import Descriptors
 from appliance.deid.drawn import Drawn
 from appliance.deid.dummies import padded
-from appliance.deid.engine import Engine, latin, patient_number
+from appliance.deid.engine import Engine
 from appliance.deid.given import ByRules, untouched
 from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refused, Report
 from appliance.deid.pixels.identifying import Judge
 from appliance.deid.pixels.looking import Ask, Pixels, look
 from appliance.deid.pixels.policy import Task
+from appliance.deid.plain import latin, patient_number
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import Pseudonyms
 from appliance.deid.rewrite import CannotFollow, Rewriter
@@ -221,7 +222,10 @@ def _character_set(result: DataSet) -> None:
 def _second_look(original: Part10, engine: Engine, rules: Ruleset) -> SecondLook:
     uids = frozenset(minted.original for minted in engine.minted.values() if minted.kind == "uid")
     clues = clues_of(original.dataset) if engine.descriptors is None else engine.descriptors.own
-    return SecondLook(clues.but_for(rules.common_words), uids, frozenset(engine.dates))
+    moved = frozenset(engine.dates)
+    if rules.profile and "RetainLongitudinalFullDates" not in rules.options:
+        moved |= clues.days
+    return SecondLook(clues.but_for(rules.common_words), uids, moved)
 
 
 def _bulk(original: Part10, bulk: Bulk) -> Iterator[bytes]:

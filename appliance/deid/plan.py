@@ -204,7 +204,8 @@ class Place:
             if option not in self._options:
                 continue
             if code == "K":
-                return Step(_kept(vrs), basic, vrs, option, retained=True)
+                # What describes the patient is no reason to name the patient: the second look searches it.
+                return Step(_kept(vrs), basic, vrs, option, retained=option != "RetainPatientCharacteristics")
             act = self._cleaned(tag, option, vrs)
             if act is not None:
                 return Step(act, basic, vrs, option)

@@ -7,11 +7,11 @@ form: a number, a code, a short text. What can hold anything (unlisted UN, OB, l
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from appliance.deid.forms import has_form
 from appliance.dicom.element import DataSet, Element
 from appliance.dicom.unknown import sequence_in_unknown
 
 _WIDTHS = {"FD": 8, "FL": 4, "SL": 4, "SS": 2, "UL": 4, "US": 2, "SV": 8, "UV": 8, "AT": 4}
-_NUMBER = frozenset(b"0123456789+-.eE\\ \0")
 _SHORT_TEXT = frozenset({"CS", "LO", "SH"})
 _LONGEST = 64  # PS3.5 Table 6.2-1: LO
 
@@ -45,7 +45,7 @@ def _has_form(value: bytes, vr: str) -> bool:
     if vr in _WIDTHS:
         return len(value) % _WIDTHS[vr] == 0
     if vr in ("DS", "IS"):
-        return _NUMBER.issuperset(value)
+        return has_form(value, vr)
     if vr in _SHORT_TEXT:
         return all(32 <= byte < 127 for byte in value.rstrip(b"\0")) and _longest_part(value) <= _LONGEST
     return vr in ("DA", "DT", "UI")

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from appliance.deid.clues import Clues
 from appliance.deid.haystack import LEAST_IN_BYTES, Haystack, haystack
 from appliance.deid.packed import unpacked
+from appliance.deid.romanised import bones_of
 from appliance.deid.written_dates import dates_in
 from appliance.dicom.element import Bulk, DataSet, Element, tag_text
 
@@ -25,7 +26,8 @@ _LEAST_INSIDE = 7  # letters of a name that is searched within longer words too
 _LEAST_DIGITS = 8  # a shorter number of digits only is also a measurement, a time, a size
 _LEAST_SQUEEZED = 6  # of a number with letters in it that is searched with other marks between
 _LEAST_BARE = 4  # digits of a number without its leading zeros
-_SQUEEZE = dict.fromkeys(map(ord, " \t-_./\\:#+,;()[]"))
+_SQUEEZE = dict.fromkeys(map(ord, " \t-_./\\:#+,;()[]^=*|\"'"))
+_LOOKS_LIKE = str.maketrans("i1|!05$8347@", "llllossbeata")  # what scanners of paper, and people, write for a letter
 # A number too short to be believed by itself, behind a word that announces one.
 _ANNOUNCED = re.compile(
     r"(?<![a-z])(?:id|mrn|pid|pat|patient|case|fall|nr|no|num|number|nummer|chart|record|akte)(?:[ ._]?(?:id|nr|no))?"
@@ -91,6 +93,7 @@ class SecondLook:
         dates = self.clues.dates if moved else self.clues.dates | self.dates
         return (
             self._has_words(hay.texts)
+            or self._has_words_otherwise(hay.texts)
             or self._has_words(hay.numbers)
             or self._has_words(hay.raw, least=LEAST_IN_BYTES)
             or self._has_uids(f"{hay.uids}\n{hay.texts}")
@@ -104,13 +107,25 @@ class SecondLook:
     def _has_words(self, text: str, *, least: int = 1) -> bool:
         """Whether a part of a name stands in ``text``; ``least``: bytes of a part that is believed."""
         words = {word for word in self.clues.words if len(word.encode("utf-8")) >= least}
-        if not words.isdisjoint(_WORD.findall(text)):
+        found = _WORD.findall(text)
+        if not words.isdisjoint(found) or not self.clues.cut.isdisjoint(found):
             return True
         if any(word in text for word in words if len(word) >= _LEAST_INSIDE or not word.isascii()):
             return True
         if "  " in text:
             text = _BLANKS.sub(" ", text)
         return any(phrase in text for phrase in self.clues.phrases)
+
+    def _has_words_otherwise(self, text: str) -> bool:
+        """Whether a long name stands in what people wrote with marks between its letters, backwards, or misread."""
+        squeezed = text.translate(_SQUEEZE)
+        misread = _misread(squeezed)
+        for word in self.clues.words:
+            if len(word) >= _LEAST_INSIDE and (
+                word in squeezed or word[::-1] in squeezed or (word.isascii() and _misread(word) in misread)
+            ):
+                return True
+        return bool(self.clues.bones) and not self.clues.bones.isdisjoint(map(bones_of, _WORD.findall(text)))
 
     def _has_uids(self, text: str) -> bool:
         return bool(self.uids) and not self.uids.isdisjoint(_UID.findall(text))
@@ -146,6 +161,12 @@ class SecondLook:
         found = _DIGITS.findall(f"{hay.texts}\n{hay.numbers}\n{hay.raw}")
         if not wanted.isdisjoint(digits[:8] for digits in found if len(digits) in (8, 12, 14)):
             return True
+        if not {otherwise for date in self.clues.dates for otherwise in _in_digits(date)}.isdisjoint(found):
+            return True
+        if not {short for date in self.clues.dates for short in _in_six_digits(date)}.isdisjoint(
+            _DIGITS.findall(hay.texts)
+        ):
+            return True
         ends = [(date[2:4], str(int(date[6:]))) for date in wanted]
         for line in hay.texts.split("\n"):
             if any(year in line and day in line for year, day in ends):
@@ -172,6 +193,21 @@ class SecondLook:
                     return True
             before = (before + piece.replace(b"\0", b"").lower())[-_LONGEST_CLUE:]
         return False
+
+
+def _misread(text: str) -> str:
+    return text.translate(_LOOKS_LIKE).replace("rn", "m").replace("vv", "w")
+
+
+def _in_digits(date: str) -> tuple[str, ...]:
+    """Day first, month first, and backwards, of YYYYMMDD: eight digits each."""
+    year, month, day = date[:4], date[4:6], date[6:]
+    return day + month + year, month + day + year, date[::-1]
+
+
+def _in_six_digits(date: str) -> tuple[str, ...]:
+    year, month, day = date[2:4], date[4:6], date[6:]
+    return year + month + day, day + month + year
 
 
 def _gather(data_set: DataSet, expected: Container[int], into: list[tuple[Element, DataSet]]) -> None:
