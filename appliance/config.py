@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance import yamlfile
+from appliance.bounds import Deidentify, Pixels
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
@@ -194,20 +195,6 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Deidentify:
-    """The workers."""
-
-    workers: int = 0  # 0: one a core
-    timeout_s: float = 900.0  # one instance may take this long
-    max_header_mb: int = 64  # everything but the pixels, in memory
-
-    def __post_init__(self) -> None:
-        demand(0 <= self.workers <= 256, "workers must be 0 to 256.")
-        demand(self.timeout_s > 0, "timeout_s must be more than 0.")
-        demand(1 <= self.max_header_mb <= 4096, "max_header_mb must be 1 to 4096.")
-
-
-@dataclass(frozen=True, slots=True)
 class Spool:
     """The disk."""
 
@@ -260,6 +247,7 @@ class Config:
     identity: Identity = field(default_factory=Identity)
     projects: dict[str, Project] = field(default_factory=dict)
     deidentify: Deidentify = field(default_factory=Deidentify)
+    pixels: Pixels = field(default_factory=Pixels)
     spool: Spool = field(default_factory=Spool)
     retention: Retention = field(default_factory=Retention)
     watch: Watch = field(default_factory=Watch)
@@ -355,4 +343,4 @@ def _source_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", name)[:16]
 
 
-__all__ = ["Auth", "ClientCertificate", "Config", "ConfigError", "Destination", "load"]
+__all__ = ["Auth", "ClientCertificate", "Config", "ConfigError", "Deidentify", "Destination", "Pixels", "load"]

@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def recipe_for(settings: config.Config | None, rules: Path | None, key_file: Pat
         max_header=(config.Deidentify() if settings is None else settings.deidentify).max_header_mb * MiB,
         mapping=_mapping(settings, key_file),
         missing={} if settings is None else {ONLY_PROJECT: settings.missing_in(ONLY_PROJECT)},
+        pixels=config.Pixels() if settings is None else settings.pixels,
     )
 
 
@@ -178,6 +180,7 @@ def _row(fate: Fate) -> dict[str, Any]:
         "reason": fate.reason,
         "detail": fate.detail,
         "output": None if fate.output is None else str(fate.output),
+        "pixels": None if fate.pixels is None else asdict(fate.pixels),
     }
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
     "rules": ("appliance.cli.rules", "Check rules, and see what they do to an instance."),
+    "pixels": ("appliance.cli.pixels", "Draw an image before and after its pixels are cleaned."),
     "config": ("appliance.cli.configuration", "Check a configuration, or print an example."),
     "doctor": ("appliance.cli.doctor", "Examine this machine and say what is wrong and what to do."),
     "demo": ("appliance.cli.demo_command", "Show the whole way on invented images."),

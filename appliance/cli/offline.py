@@ -14,12 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from appliance.deid.outcome import Looked
 from appliance.errors import CannotStart
 from appliance.mapping.listed import Book
 from appliance.mapping.store import Met
 from appliance.model import ONLY_PROJECT, UNLISTED, Provenance
 from appliance.reasons import Reason
 from appliance.services.deidentify import DEATHS
+from appliance.services.looker import OVERRAN
 from appliance.services.pool import Died, Finished, Overran, Pool
 from appliance.services.worker import Equipment, Job, Made, Postponed, Recipe, Result, Withheld, equip_process, work
 from appliance.spool.files import rename_durably
@@ -35,13 +37,17 @@ _BY_RULE = (Reason.EXCLUDED_BY_RULE, Reason.DUPLICATE, Reason.OPTED_OUT, Reason.
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one source file. ``outcome``: delivered, excluded (by a rule, or a duplicate) or withheld."""
+    """What became of one source file. ``outcome``: delivered, excluded (by a rule, or a duplicate) or withheld.
+
+    pixels  what was done with them; None: nobody needed to look
+    """
 
     source: Path
     outcome: str
     reason: str = ""
     detail: str = ""
     output: Path | None = None
+    pixels: Looked | None = None
 
 
 def files_in(sources: Sequence[Path], without: Path) -> Iterator[Path]:
@@ -162,6 +168,8 @@ class Offline:
                 return self._refused(job, name)
             case Overran():
                 return Fate(job.original, WITHHELD, Reason.TOOK_TOO_LONG.value)
+            case Died(_, exit_code) if exit_code == OVERRAN:
+                return Fate(job.original, WITHHELD, Reason.PIXELS_TOOK_TOO_LONG.value)
             case Died():
                 self._deaths[job.id] += 1
                 if self._deaths[job.id] < DEATHS:
@@ -186,7 +194,7 @@ class Offline:
         output = self._free(self._target / made.study / made.series, made.sop_instance)
         output.parent.mkdir(parents=True, exist_ok=True)
         rename_durably(made.staged, output)
-        return Fate(job.original, DELIVERED, output=output)
+        return Fate(job.original, DELIVERED, output=output, pixels=made.report.pixels)
 
     def _free(self, folder: Path, name: str) -> Path:
         """A name that this run has not used: versions of one instance stand beside each other."""

@@ -11,10 +11,12 @@ from typing import BinaryIO
 
 from appliance.cli.trial import Trial, Tried
 from appliance.deid.explain import Line
+from appliance.deid.pixels.rendering import side_by_side, telling_frame
 from appliance.dicom.element import DataSet
 from appliance.dicom.thumbnail import thumbnail
 from appliance.reasons import Reason
 
+_EDGE = 640  # pixels of the longer side of a picture that was cleaned: text in it can be read
 _STYLE = """
 :root { color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }
 body { margin: 0 auto; max-width: 110rem; padding: 1rem; }
@@ -26,7 +28,7 @@ details { border: 1px solid #8888; margin: .8rem 0; padding: .4rem .8rem; }
 summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
 .delivered { color: #1a7f37; } .excluded { color: #9a6700; } .withheld { color: #b3261e; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; text-align: center; }
-img { image-rendering: pixelated; max-width: 20rem; background: #000; display: block; }
+img { image-rendering: pixelated; max-width: 100%; min-width: 10rem; background: #000; display: block; }
 table { border-collapse: collapse; width: 100%; table-layout: fixed; }
 th, td { text-align: left; vertical-align: top; padding: .15rem .4rem; border-top: 1px solid #8884;
   overflow-wrap: anywhere; }
@@ -108,6 +110,12 @@ def _advice(tried: Tried) -> str:
 def _pictures(tried: Tried) -> str:
     if tried.original is None or tried.result is None:
         return ""
+    looked = tried.result.report.pixels
+    if looked is not None:
+        frame = telling_frame(looked)
+        both = side_by_side(tried.original, tried.result, frame=frame, edge=_EDGE)
+        words = f"before, {len(looked.hidden)} boxes outlined, and after; frame {frame} of {looked.frames}"
+        return "" if both is None else _figure(words, both)
     source = tried.original.source
     sides = (("before", tried.original.dataset), ("after", tried.result.dataset))
     return "".join(_picture(words, data_set, source) for words, data_set in sides)
@@ -117,6 +125,10 @@ def _picture(words: str, data_set: DataSet, source: BinaryIO) -> str:
     picture = thumbnail(data_set, source)
     if picture is None:
         return ""
+    return _figure(words, picture)
+
+
+def _figure(words: str, picture: bytes) -> str:
     data = b64encode(picture).decode("ascii")
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
 

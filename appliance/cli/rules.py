@@ -209,10 +209,6 @@ def _notes(rules: Ruleset) -> list[str]:
     if not rules.profile:
         notes.append("without a profile everything that no rule touches stays; what still identifies is withheld.")
     for block in rules.blocks:
-        notes += [
-            f"line {rule.line}: {rule.name} is not carried out yet; images that it means are withheld."
-            for rule in block.burned_in
-        ]
         if block.transcode is not None:
             notes.append(
                 f"line {block.transcode.line}: Transcode needs a codec unless both transfer syntaxes are native and "

@@ -1,7 +1,9 @@
 """Trying rules on files: what would become of an original, element by element, with nothing written anywhere."""
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from typing import BinaryIO
 
 from appliance.cli.deidentify import recipe_for
@@ -17,9 +19,11 @@ from appliance.dicom.meta import FileMeta, provenance_from_meta
 from appliance.errors import Malformed, NotDicom
 from appliance.model import ONLY_PROJECT, Provenance
 from appliance.reasons import Reason
+from appliance.services.looker import Looker
 from appliance.services.worker import equip
 
 _ACCEPTABLE = frozenset(reason.value for reason in Reason if reason.words.acceptable)
+_LOOKED_AT = _ACCEPTABLE - {Reason.BURNED_IN_RISK.value, Reason.PIXELS_TOO_LARGE.value}  # with pixels cleaned
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,18 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Rules and pseudonyms to try with. ``settings``: None without a configuration."""
+    """Rules and pseudonyms to try with, and who looks at pixels. ``settings``: None without a configuration."""
 
     rules: Ruleset
     pseudonyms: Pseudonyms
     settings: Config | None
     max_header: int
+    looker: Looker
+    _kept: ExitStack = field(default_factory=ExitStack)
 
     def of(self, file: BinaryIO) -> Tried:
-        """Try a file, which must stay open as long as the result is looked at."""
+        """Try a file, which must stay open as long as the result is looked at: until the next one is tried."""
+        self._kept.close()
         try:
             original = part10.read(file, max_header=self.max_header)
         except NotDicom as error:
@@ -62,7 +69,9 @@ class Trial:
             return Tried(DELIVERED, "", "", original, outcome)
         if isinstance(outcome, Excluded):
             return Tried(EXCLUDED, Reason.EXCLUDED_BY_RULE.value, outcome.rule, original, None)
-        accepted = self._outcome(original, _ACCEPTABLE)
+        accepted = self._outcome(original, _LOOKED_AT)
+        if not isinstance(accepted, Deidentified):
+            accepted = self._outcome(original, _ACCEPTABLE)
         result = accepted if isinstance(accepted, Deidentified) else None
         return Tried(WITHHELD, outcome.reason.value, outcome.detail, original, result)
 
@@ -82,6 +91,7 @@ class Trial:
             provenance=came,
             accepted=accepted,
             domain=domain,
+            pixels=self._kept.enter_context(self.looker.beside(Path(gettempdir()))),
         )
 
     def _provenance(self, original: part10.Part10) -> Provenance:
@@ -93,9 +103,10 @@ def trial(settings: Config | None, rules: Path | None) -> Trial:
     """Return the site's way of de-identifying, with other ``rules`` if they are named."""
     recipe = recipe_for(settings, rules, None)
     equipment = equip(recipe)
-    return Trial(equipment.rules[ONLY_PROJECT], equipment.pseudonyms[ONLY_PROJECT], settings, recipe.max_header)
+    rules_in_force, pseudonyms = equipment.rules[ONLY_PROJECT], equipment.pseudonyms[ONLY_PROJECT]
+    return Trial(rules_in_force, pseudonyms, settings, recipe.max_header, equipment.looker)
 
 
 def with_rules(of: Trial, rules: Path) -> Trial:
     """Return the same with other rules: key, mapping and domains as before."""
-    return Trial(load_rules(rules), of.pseudonyms, of.settings, of.max_header)
+    return Trial(load_rules(rules), of.pseudonyms, of.settings, of.max_header, of.looker)

@@ -83,6 +83,7 @@ def deidentify(
         return refused
     engine = _engine(original, rules, pseudonyms, own)
     engine.keep_document = Reason.DOCUMENT.value in accepted
+    syntax = original.transfer_syntax if orders is None or orders.transcode is None else orders.transcode.syntax
     try:
         result = _cleaned(original, engine, rules, orders, provenance)
         if "RetainUIDs" not in rules.options:
@@ -101,9 +102,10 @@ def deidentify(
         task = None if accepted & _LOOKED_AT else rules.task_for(labels, data, original.meta)
         if task is not None:
             judge = Judge(second, engine.descriptors if "CleanDescriptors" in rules.options else None)
-            refused = look(original, result, _ask(task, original, rules, judge, accepted), pixels, engine.report)
-            if refused is not None:
-                return refused
+            looked = look(original, result, _ask(task, syntax, rules, judge, accepted), pixels, engine.report)
+            if isinstance(looked, Refused):
+                return looked
+            syntax = looked
     except Malformed as error:
         return Refused(Reason.MALFORMED, str(error))
     except CannotFollow as error:
@@ -112,7 +114,7 @@ def deidentify(
     if lost:
         return Refused(Reason.RULE, f"The transformations leave no UID in {', '.join(lost)}.")
     done = _result(original, engine, result, rules, uids, labels)
-    return _in_syntax(done, orders)
+    return _in_syntax(done, syntax)
 
 
 def _cannot_yet(orders: Orders, original: Part10) -> Refused | None:
@@ -127,13 +129,13 @@ def _cannot_yet(orders: Orders, original: Part10) -> Refused | None:
     return None
 
 
-def _ask(task: Task, original: Part10, rules: Ruleset, judge: Judge, accepted: frozenset[str]) -> Ask:
+def _ask(task: Task, syntax: str, rules: Ruleset, judge: Judge, accepted: frozenset[str]) -> Ask:
     return Ask(
         task,
         devices=rules.devices,
         judge=judge,
         prove=Reason.TEXT_LEFT.value not in accepted,
-        syntax=original.transfer_syntax,
+        syntax=syntax,
     )
 
 
@@ -253,11 +255,10 @@ def _result(
     )
 
 
-def _in_syntax(done: Deidentified, orders: Orders | None) -> Deidentified:
-    """Return the result in the transfer syntax that a rule asks for: the writer encodes it so."""
-    if orders is None or orders.transcode is None or orders.transcode.syntax == done.transfer_syntax:
+def _in_syntax(done: Deidentified, syntax: str) -> Deidentified:
+    """Return the result in the transfer syntax that a rule asks for or cleaned pixels need: it is written so."""
+    if syntax == done.transfer_syntax:
         return done
-    syntax = orders.transcode.syntax
     if syntax_of(done.transfer_syntax).implicit:
         told_vrs(done.dataset)
     return replace(done, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))

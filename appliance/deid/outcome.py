@@ -35,7 +35,7 @@ class Minted:
 class Hidden:
     """A box that was hidden in the pixels; the text that stood there is nowhere.
 
-    frame  from 1; 0 for every frame
+    frame  from 1, in which it was found: it is hidden in every frame that shows it; 0 for every frame
     box    left, top, right, bottom: pixels from the top left, half open
     cause  rule and line, device, or search engine with its version
     """

@@ -25,6 +25,7 @@ from appliance.model import Instance, Ready
 from appliance.reasons import Reason
 from appliance.services.duplicates import Duplicates
 from appliance.services.follow import Follower
+from appliance.services.looker import OVERRAN
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
 from appliance.services.recipe import destinations_of, recipe_of
@@ -206,6 +207,8 @@ class Deidentify:
                 self._withhold(instance, withheld)
             case Finished(_, Postponed() as postponed):
                 self._postpone(instance, postponed)
+            case Died(_, exit_code) if exit_code == OVERRAN:
+                self._quarantine(instance, Reason.PIXELS_TOOK_TOO_LONG, "")
             case Died(_, exit_code):
                 self._died(instance, exit_code)
             case Overran():

@@ -20,6 +20,7 @@ def recipe_of(config: Config, key: bytes, rules: Mapping[str, RulesFile]) -> Rec
         max_header=config.deidentify.max_header_mb * MiB,
         mapping=config.mapping_store,
         missing={name: config.missing_in(name) for name in (ONLY_PROJECT, *projects)},
+        pixels=config.pixels,
     )
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from appliance.bounds import Pixels
 from appliance.config import Missing
 from appliance.deid.instance import STUDY, deidentify, patient_of
-from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused
+from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused, Report
 from appliance.deid.pseudonyms import KeyedPseudonyms, Pseudonyms, project_key
 from appliance.deid.ruleset import Ruleset, RulesFile
 from appliance.deid.uids import is_uid
@@ -26,6 +27,7 @@ from appliance.mapping.met import met_of
 from appliance.mapping.store import Met, index_key
 from appliance.model import Provenance
 from appliance.reasons import Reason
+from appliance.services.looker import Look, Looker, limit_memory
 from appliance.spool.files import CHUNK, open_regular
 from appliance.watch.logs import start_logging
 
@@ -72,7 +74,7 @@ class Made:
     original_digest: str
     rules_digest: str
     minted: tuple[Minted, ...]
-    report: object
+    report: Report
     patient: str = ""  # pseudonym
     destinations: tuple[str, ...] = ()
     met: Met | None = None  # who, in which study: keyed hashes
@@ -113,6 +115,7 @@ class Recipe:
 
     mapping  the store whose id lists, opt-outs and erasures count; None: there is none, the key alone makes pseudonyms
     missing  project -> what becomes of a patient whom no id list names; left out: mint
+    pixels   what looking at pixels may cost
     """
 
     site: str
@@ -123,33 +126,43 @@ class Recipe:
     max_header: int  # bytes
     mapping: Path | None = None
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    pixels: Pixels = field(default_factory=Pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """Rules and pseudonyms by project."""
+    """Rules and pseudonyms by project, and who looks at pixels."""
 
     rules: Mapping[str, Ruleset]
     pseudonyms: Mapping[str, Pseudonyms]
     max_header: int
+    looker: Looker
     index_key: bytes = field(repr=False)
 
 
-def equip(recipe: Recipe) -> Equipment:
-    """Load what the recipe names; raises ConfigError for rules that are not valid."""
+def equip(recipe: Recipe, *, expendable: bool = False) -> Equipment:
+    """Load what the recipe names; raises ConfigError for rules that are not valid.
+
+    expendable  the process may be ended when it takes too long
+    """
     book = None if recipe.mapping is None else Book(recipe.mapping, recipe.key)
     return Equipment(
         rules={project: file.ruleset() for project, file in recipe.rules.items()},
         pseudonyms={project: _pseudonyms(recipe, project, book) for project in recipe.rules},
         max_header=recipe.max_header,
         index_key=index_key(recipe.key),
+        looker=Looker(recipe.pixels, expendable=expendable),
     )
 
 
 def equip_process(recipe: Recipe, level: str = "INFO") -> Equipment:
-    """``equip`` for a process of its own, whose log lines then are as everybody's: no exception's words, no values."""
+    """``equip`` for a process of its own, with its bounds.
+
+    Its log lines then are as everybody's: no exception's words, no values.
+    """
     start_logging("deidentify", sys.stderr, level=level)
-    return equip(recipe)
+    limit_memory(recipe.pixels.memory_mb)
+    return equip(recipe, expendable=True)
 
 
 def _pseudonyms(recipe: Recipe, project: str, book: Book | None) -> Pseudonyms:
@@ -219,6 +232,11 @@ def _decided(equipment: Equipment, job: Job, original: part10.Part10, digest: st
     mismatch = _mismatch(original, job)
     if mismatch and Reason.UID_MISMATCH.value not in job.accepted:
         return Withheld(Reason.UID_MISMATCH, mismatch, digest)
+    with equipment.looker.beside(job.staged.parent) as look:
+        return _cleaned(equipment, job, original, digest, look)
+
+
+def _cleaned(equipment: Equipment, job: Job, original: part10.Part10, digest: str, look: Look) -> Made | Withheld:
     rules = equipment.rules[job.provenance.project]
     outcome = deidentify(
         original,
@@ -227,6 +245,7 @@ def _decided(equipment: Equipment, job: Job, original: part10.Part10, digest: st
         provenance=job.provenance,
         accepted=job.accepted,
         domain=job.domain,
+        pixels=look,
     )
     match outcome:
         case Deidentified():

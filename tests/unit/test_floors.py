@@ -30,6 +30,7 @@ WORDS = {
     "reasons": 1,
     "yamlfile": 1,
     "model": 2,
+    "bounds": 2,
     "delivery": 2,
     "notification": 2,
     "config": 3,

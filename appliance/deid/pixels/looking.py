@@ -38,11 +38,13 @@ class Cleaned:
     """Pixels that may leave.
 
     looked  what was done, for the report
+    syntax  transfer syntax of the result
     put     elements of the Data Set that are new; Pixel Data among them if any pixel is
     remove  tags of elements that are no longer true
     """
 
     looked: Looked
+    syntax: str
     put: tuple[Element, ...] = ()
     remove: tuple[Tag, ...] = ()
 
@@ -55,11 +57,13 @@ class Pixels(Protocol):
         ...
 
 
-def look(original: Part10, result: DataSet, ask: Ask, pixels: Pixels | None, report: Report) -> Refused | None:
-    """Have the pixels of ``original`` cleaned, and put what may leave into ``result``; return why nothing may leave.
+def look(original: Part10, result: DataSet, ask: Ask, pixels: Pixels | None, report: Report) -> Refused | str:
+    """Have the pixels of ``original`` cleaned, and put what may leave into ``result``.
 
-    Changes ``result`` and ``report``. A result without pixels needs nobody who looks.
+    Return the transfer syntax of the result, or why nothing may leave. Changes ``result`` and ``report``. A result
+    without pixels needs nobody who looks.
     """
+    syntax = original.transfer_syntax
     if any(tag in result for tag in _OTHER_PIXELS):
         return Refused(Reason.PIXELS_UNDECODABLE, f"{ask.task.rule} They are floating point numbers.")
     if PIXEL_DATA in result:
@@ -73,8 +77,9 @@ def look(original: Part10, result: DataSet, ask: Ask, pixels: Pixels | None, rep
         for element in cleaned.put:
             result.put(element)
         report.pixels = cleaned.looked
+        syntax = cleaned.syntax
     _without_companions(result, "", report)
-    return None
+    return syntax
 
 
 def _without_companions(data_set: DataSet, path: str, report: Report) -> None:

@@ -18,6 +18,7 @@ from tests.make.deidentified import outcome_of, rules_from
 POLICY = (
     "Labels: [{Name: us, DICOMQueryFilter: Modality StrEquals US}]\nPixels: [{Labels: us, Why: it may show a name}]\n"
 )
+SYNTAX = make.EXPLICIT
 LOOKED = Looked("By rule, line 2: it may show a name.", 1, 1, "engine 1.0", (Hidden(0, (0, 0, 16, 2), "engine 1.0"),))
 
 
@@ -61,7 +62,7 @@ def test_where_nobody_can_look_what_must_be_looked_at_is_refused_and_all_else_le
 
 
 def test_pixels_that_nobody_need_look_at_are_never_asked_for(rules):
-    pixels = Answers(Cleaned(LOOKED))
+    pixels = Answers(Cleaned(LOOKED, SYNTAX))
 
     outcome = outcome_of(make.file(make.ct()), rules(POLICY), pixels=pixels)
 
@@ -73,7 +74,7 @@ def test_pixels_that_nobody_need_look_at_are_never_asked_for(rules):
 def test_what_was_looked_at_says_so_and_what_was_not_does_not(rules):
     body = make.file(make.us(BurnedInAnnotation="YES"))
 
-    looked_at = read(outcome_of(body, rules(POLICY), pixels=Answers(Cleaned(LOOKED))), body)
+    looked_at = read(outcome_of(body, rules(POLICY), pixels=Answers(Cleaned(LOOKED, SYNTAX))), body)
     accepted = read(outcome_of(body, rules(POLICY), accepted={"burned-in-risk"}), body)
 
     assert looked_at.BurnedInAnnotation == "NO" and "113101" in claimed(looked_at)
@@ -84,7 +85,7 @@ def test_without_a_profile_the_mark_is_true_and_nothing_is_claimed(rules):
     body = make.file(make.us(BurnedInAnnotation="YES"))
 
     outcome = outcome_of(
-        body, rules("Profile: none\n" + POLICY), pixels=Answers(Cleaned(LOOKED)), accepted={"identifier-left"}
+        body, rules("Profile: none\n" + POLICY), pixels=Answers(Cleaned(LOOKED, SYNTAX)), accepted={"identifier-left"}
     )
 
     assert read(outcome, body).BurnedInAnnotation == "NO" and outcome.report.codes == ()
@@ -92,7 +93,7 @@ def test_without_a_profile_the_mark_is_true_and_nothing_is_claimed(rules):
 
 def test_new_elements_stand_in_the_result_and_what_is_no_longer_true_goes(rules):
     body = make.file(make.us(LossyImageCompression="01"))
-    new = Cleaned(LOOKED, put=(Element(0x7FE00010, "OB", bytes(768)),), remove=(0x00282110,))
+    new = Cleaned(LOOKED, SYNTAX, put=(Element(0x7FE00010, "OB", bytes(768)),), remove=(0x00282110,))
 
     result = read(outcome_of(body, rules(POLICY), pixels=Answers(new)), body)
 
@@ -115,7 +116,7 @@ def test_icons_and_overlays_beside_pixels_that_were_looked_at_go_whatever_rules_
     data.add_new(0x60003000, "OW", b"overlay!")
     body, kept = make.file(data), "Profile: none\n" + POLICY
 
-    outcome = outcome_of(body, rules(kept), pixels=Answers(Cleaned(LOOKED)), accepted={"identifier-left"})
+    outcome = outcome_of(body, rules(kept), pixels=Answers(Cleaned(LOOKED, SYNTAX)), accepted={"identifier-left"})
 
     result = read(outcome, body)
     assert "IconImageSequence" not in result and 0x60003000 not in result
@@ -126,7 +127,7 @@ def test_icons_and_overlays_beside_pixels_that_were_looked_at_go_whatever_rules_
 def test_floating_point_pixels_are_refused_and_an_instance_without_pixels_needs_nobody(rules):
     floating, none = make.us(PixelData=None, FloatPixelData=bytes(64)), make.us(PixelData=None)
 
-    refused = outcome_of(make.file(floating), rules(POLICY), pixels=Answers(Cleaned(LOOKED)))
+    refused = outcome_of(make.file(floating), rules(POLICY), pixels=Answers(Cleaned(LOOKED, SYNTAX)))
 
     assert isinstance(refused, Refused) and refused.reason is Reason.PIXELS_UNDECODABLE
     outcome = outcome_of(make.file(none), rules(POLICY))
@@ -134,7 +135,7 @@ def test_floating_point_pixels_are_refused_and_an_instance_without_pixels_needs_
 
 
 def test_who_accepts_text_that_was_left_has_pixels_cleaned_all_the_same(rules):
-    pixels = Answers(Cleaned(LOOKED))
+    pixels = Answers(Cleaned(LOOKED, SYNTAX))
 
     outcome_of(make.file(make.us()), rules(POLICY), pixels=pixels)
     outcome_of(make.file(make.us()), rules(POLICY), pixels=pixels, accepted={"text-left"})
@@ -145,7 +146,7 @@ def test_who_accepts_text_that_was_left_has_pixels_cleaned_all_the_same(rules):
 
 
 def test_the_report_says_what_was_hidden_and_by_whom_and_never_a_text(rules):
-    outcome = outcome_of(make.file(make.us()), rules(POLICY), pixels=Answers(Cleaned(LOOKED)))
+    outcome = outcome_of(make.file(make.us()), rules(POLICY), pixels=Answers(Cleaned(LOOKED, SYNTAX)))
     assert isinstance(outcome, Deidentified)
 
     told = outcome.report.as_json()["pixels"]

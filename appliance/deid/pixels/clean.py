@@ -1,0 +1,240 @@
+"""Cleaning the pixels of one image: decode, look, hide, encode, and look again at what was made of it.
+
+One frame is in memory at a time. Whatever cannot be done ends in a refusal with its reason.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from appliance.deid.outcome import Hidden, Looked, Refused
+from appliance.deid.pixels.box import Box, Found
+from appliance.deid.pixels.changed_frames import frames_to_look_at
+from appliance.deid.pixels.looking import Ask, Cleaned
+from appliance.deid.pixels.mask import mask, overlay_bits
+from appliance.deid.pixels.places import Picture, Place, bounded, place
+from appliance.deid.pixels.policy import Text
+from appliance.deid.pixels.regions import known_regions
+from appliance.deid.scopes import readable
+from appliance.dicom.codec.reader import FrameReader
+from appliance.dicom.codec.writer import Recoded
+from appliance.dicom.element import DataSet, Tag
+from appliance.dicom.part10 import Part10
+from appliance.dicom.query import numbers_of
+from appliance.errors import CannotDecode, CannotEncode, CannotLook, Malformed
+from appliance.reasons import Reason
+
+READABLE = 0.6  # confidence of a text that is worth another round
+ROUNDS = 3  # of hiding and looking again: a word may come to light when a larger one beside it is gone
+_ROWS, _COLUMNS = 0x00280010, 0x00280011
+
+
+class Finder(Protocol):
+    """Who finds text in a picture. The same picture always gives the same answer."""
+
+    @property
+    def name(self) -> str:
+        """The engine."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of the engine and its models."""
+        ...
+
+    def find(self, picture: Picture) -> list[Found]:
+        """Return every place that looks like text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the search found.
+
+    frames  how many were looked at
+    found   (frame, what): everything, also what may stay
+    places  what is to be hidden
+    """
+
+    frames: int
+    found: tuple[tuple[int, Found], ...]
+    places: tuple[Place, ...]
+
+
+@dataclass(slots=True)
+class Cleaner:
+    """Implements ``Pixels``.
+
+    find        makes the search engine, at the first image that needs it
+    scratch     gives an empty file for new pixel data, which lives as long as the result is wanted
+    max_pixels  of a frame that is looked at
+    """
+
+    find: Callable[[], Finder]
+    scratch: Callable[[], BinaryIO]
+    max_pixels: int
+    _finder: Finder | None = field(default=None)
+
+    def clean(self, original: Part10, ask: Ask) -> Cleaned | Refused:
+        """See ``Pixels.clean``."""
+        size = [_number(original.dataset, tag) for tag in (_ROWS, _COLUMNS)]
+        if size[0] * size[1] > self.max_pixels:
+            return Refused(Reason.PIXELS_TOO_LARGE, f"{ask.task.rule} A frame has {size[1]} x {size[0]} pixels.")
+        try:
+            return self._cleaned(FrameReader(original), ask)
+        except (CannotDecode, CannotEncode, Malformed) as error:
+            return Refused(Reason.PIXELS_UNDECODABLE, f"{ask.task.rule} {error}")
+        except CannotLook as error:
+            return Refused(Reason.BURNED_IN_RISK, f"{ask.task.rule} {error}")
+        except MemoryError:
+            return Refused(Reason.PIXELS_TOO_LARGE, f"{ask.task.rule} The memory did not suffice.")
+
+    def _cleaned(self, reader: FrameReader, ask: Ask) -> Cleaned | Refused:
+        fixed = _fixed(reader, ask)
+        if isinstance(fixed, Refused):
+            return fixed
+        first = Searched(0, (), ()) if ask.task.text is Text.NONE else self._search(reader, ask)
+        places, recoded, left = list(first.places), None, first.found
+        for _ in range(ROUNDS):
+            if not fixed and not places and not overlay_bits(reader.original.dataset, reader.form):
+                break
+            recoded = self._hidden(reader, [box for _, box in fixed], places)
+            again = self._search(_result(reader.original, recoded), ask)
+            left = again.found
+            more = [each for each in again.places if each.found.confidence >= READABLE]
+            if not more or ask.task.text is Text.NONE:
+                break
+            places += more
+        if ask.prove and (frames := _naming(left, ask)):
+            return Refused(Reason.TEXT_LEFT, f"{ask.task.rule} It stands in frame {frames[0] + 1}.")
+        looked = Looked(
+            rule=ask.task.rule,
+            frames=reader.form.frames,
+            searched=first.frames,
+            engine="" if self._finder is None else self._engine,
+            hidden=(*(_told(0, box, cause) for cause, box in fixed), *(self._found(each) for each in places)),
+        )
+        if recoded is None:
+            return Cleaned(looked, reader.form.transfer_syntax)
+        return Cleaned(looked, recoded.transfer_syntax, recoded.put, recoded.remove)
+
+    def _search(self, reader: FrameReader, ask: Ask) -> Searched:
+        """Look at every frame that shows something new."""
+        finder = self._finder = self._finder or self.find()
+        seen: list[Picture] = []
+        looks: list[tuple[int, Box]] = []
+        found: list[tuple[int, Found]] = []
+        places: list[Place] = []
+        for number, region in frames_to_look_at(_remembered(_pictures(reader), seen)):
+            looks.append((number, region))
+            for picture in _ways(reader, number, seen[-1]):
+                for each in _found_in(finder, picture, region):
+                    found.append((number, each))
+                    if ask.task.text is not Text.IDENTIFYING or not ask.judge.may_stay(each):
+                        places.append(place(number, each, seen[-1]))
+        return Searched(len(looks), tuple(found), tuple(bounded(each, looks) for each in places))
+
+    def _hidden(self, reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place]) -> Recoded:
+        """Write all frames, what is to be hidden black."""
+
+        def boxes(number: int) -> Sequence[Box]:
+            if not places:
+                return fixed
+            picture = reader.picture(number)
+            return [*fixed, *(each.found.box for each in places if each.stands_in(number, picture))]
+
+        return mask(reader, boxes, self.scratch())
+
+    def _found(self, each: Place) -> Hidden:
+        return _told(each.frame + 1, each.found.box, self._engine)
+
+    @property
+    def _engine(self) -> str:
+        return "" if self._finder is None else f"{self._finder.name} {self._finder.version}"
+
+
+def _fixed(reader: FrameReader, ask: Ask) -> tuple[tuple[str, Box], ...] | Refused:
+    """Return (who says so, what) of all that is hidden in every frame, clipped to the frame; or why it cannot be."""
+    form, original = reader.form, reader.original
+    known: tuple[tuple[str, Box], ...] = ()
+    if ask.task.regions:
+        data = readable(original.dataset)
+        known = known_regions(data, original.meta, ask.devices, rows=form.rows, columns=form.columns)
+    boxes = [(cause, box.within(rows=form.rows, columns=form.columns)) for cause, box in (*ask.task.boxes, *known)]
+    beyond = next((cause for cause, box in boxes if not box.area), None)
+    if beyond is not None:
+        return Refused(Reason.RULE, f"{ask.task.rule} {beyond}: a box lies wholly beyond the picture.")
+    if not boxes and ask.task.text is Text.NONE:
+        return Refused(Reason.BURNED_IN_RISK, f"{ask.task.rule} No region is known for this device.")
+    return tuple(boxes)
+
+
+def _pictures(reader: FrameReader) -> Iterator[Picture]:
+    return (reader.picture(number) for number in range(reader.form.frames))
+
+
+def _remembered(pictures: Iterable[Picture], last: list[Picture]) -> Iterator[Picture]:
+    """Yield the pictures; ``last`` holds the one that was yielded last."""
+    for picture in pictures:
+        last[:] = [picture]
+        yield picture
+
+
+def _ways(reader: FrameReader, number: int, picture: Picture) -> Iterator[Picture]:
+    """Yield the frame as its window shows it and, where that may hide something, as any other window might."""
+    yield picture
+    if reader.form.bits_allocated > 8:
+        whole = reader.picture(number, windowed=False)
+        if not np.array_equal(whole, picture):
+            yield whole
+
+
+def _found_in(finder: Finder, picture: Picture, region: Box) -> Iterator[Found]:
+    """Yield what is found in a region, with boxes of the picture."""
+    rows, columns = picture.shape[:2]
+    part = picture[region.top : region.bottom, region.left : region.right]
+    for found in finder.find(np.ascontiguousarray(part)):
+        box = found.box
+        moved = Box(box.left + region.left, box.top + region.top, box.right + region.left, box.bottom + region.top)
+        within = moved.within(rows=rows, columns=columns)
+        if within.area:
+            yield Found(within, found.text, found.confidence)
+
+
+def _naming(found: Iterable[tuple[int, Found]], ask: Ask) -> list[int]:
+    """Return the frames whose texts, one by one or one behind the other, name the patient."""
+    texts: dict[int, list[Found]] = {}
+    for number, each in found:
+        texts.setdefault(number, []).append(each)
+    return [
+        number
+        for number, there in sorted(texts.items())
+        if ask.judge.identifies([each.text for each in sorted(there, key=_reading) if each.text])
+    ]
+
+
+def _reading(found: Found) -> tuple[int, int]:
+    """Order of reading: by lines, from the left."""
+    middle = (found.box.top + found.box.bottom) // 2
+    return middle // max(1, found.box.height), found.box.left
+
+
+def _result(original: Part10, recoded: Recoded) -> FrameReader:
+    """Return a reader of the pixels as they will be written."""
+    data = DataSet(dict(original.dataset.elements), original.dataset.little_endian, original.dataset.charsets)
+    recoded.apply(data)
+    return FrameReader(
+        Part10(b"", original.meta, data, recoded.transfer_syntax, original.dataset_offset, original.source)
+    )
+
+
+def _told(frame: int, box: Box, cause: str) -> Hidden:
+    return Hidden(frame, (box.left, box.top, box.right, box.bottom), cause)
+
+
+def _number(data: DataSet, tag: Tag) -> int:
+    element = data.get(tag)
+    numbers = [] if element is None else numbers_of(element, data)
+    return int(numbers[0]) if numbers else 0

@@ -1,0 +1,84 @@
+"""Looking at pixels in a worker: the search engine once a process, a scratch file beside each result, and the bounds.
+
+New pixel data lie in a file without a name: whatever ends this process, nothing of it is left. Decoders and search
+engines are libraries in C, which no exception interrupts: what overruns is ended with its process, by the kernel.
+"""
+
+import resource
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from appliance.bounds import Pixels as Bounds
+from appliance.config import MiB
+from appliance.deid.outcome import Refused
+from appliance.deid.pixels.clean import Cleaner, Finder
+from appliance.deid.pixels.looking import Ask, Cleaned
+from appliance.dicom.part10 import Part10
+
+OVERRAN = -signal.SIGALRM  # exit code of a worker that looked for longer than pixels.timeout_s
+
+
+@dataclass(slots=True)
+class Looker:
+    """Who looks at pixels in this process.
+
+    expendable  the process may be ended when it overruns: a worker's, whose parent knows what that means
+    """
+
+    bounds: Bounds
+    expendable: bool = False
+    _finder: Finder | None = field(default=None)
+
+    @contextmanager
+    def beside(self, folder: Path) -> Iterator["Look"]:
+        """Give a look at one instance; its new pixel data lie in ``folder``'s file system until the end."""
+        with ExitStack() as kept:
+            yield Look(self, folder, kept)
+
+    def finder(self) -> Finder:
+        """Return the search engine, made at the first need: it takes a second and a hundred MiB."""
+        if self._finder is None:
+            from appliance.deid.pixels.find_text import TextFinder
+
+            self._finder = TextFinder()
+        return self._finder
+
+
+@dataclass(slots=True)
+class Look:
+    """Implements ``Pixels`` for one instance."""
+
+    looker: Looker
+    folder: Path
+    kept: ExitStack
+
+    def clean(self, original: Part10, ask: Ask) -> Cleaned | Refused:
+        """See ``Pixels.clean``."""
+        cleaner = Cleaner(self.looker.finder, self._scratch, self.looker.bounds.max_pixels)
+        with _ended_after(self.looker.bounds.timeout_s if self.looker.expendable else 0.0):
+            return cleaner.clean(original, ask)
+
+    def _scratch(self) -> BinaryIO:
+        return cast(BinaryIO, self.kept.enter_context(tempfile.TemporaryFile(dir=self.folder)))
+
+
+def limit_memory(memory_mb: int) -> None:
+    """Let this process have no more memory than that: what needs more fails here, and not the machine."""
+    wanted = memory_mb * MiB
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """End this process by SIGALRM when what is within takes longer; 0: never."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
