@@ -25,8 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")  # Debian 12 and RHEL 9; Ubuntu 24.04; Debian 13
-# Oldest first: what the C libraries of the distributions served can load.
-PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_26_x86_64", "manylinux_2_28_x86_64")
+# What the C libraries of the distributions served can load; RHEL 9 has glibc 2.34.
+PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 35)))
 SOURCES = ("appliance", "pyproject.toml", "README.md", "LICENSE")  # what the wheel is made of
 CARRIED = ("ansible", "systemd", "docs", "monitoring", "inbox/README.md", "README.md", "CHANGELOG.md", "LICENSE")
 LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".ansible", "*.retry")
