@@ -27,6 +27,7 @@ COMMANDS = {
     "queue": ("appliance.cli.queue", "Show how many instances are in which state."),
     "trace": ("appliance.cli.trace", "Show one instance's way."),
     "quarantine": ("appliance.cli.quarantine", "List, show, release or discard what waits for a person."),
+    "peers": ("appliance.cli.peers", "Explain what went wrong with senders lately."),
     "source": ("appliance.cli.source", "Open or close a source whose release is manual."),
     "replay": ("appliance.cli.replay", "Process and deliver forwarded instances again."),
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),

@@ -32,6 +32,7 @@ class Transfer:
 
     contexts  the accepted ones, by id
     differs   whether a draft's own UIDs differ from the announced ones; None: not looked at (strict_uids off)
+    refused   is told of every C-STORE that was not stored
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Transfer:
         door: Door,
         observed: Observed,
         differs: Callable[[Entry], bool] | None = None,
+        refused: Callable[[Status], None] = lambda _status: None,
     ) -> None:
         self._wire = wire
         self._contexts = contexts
@@ -51,6 +53,7 @@ class Transfer:
         self._door = door
         self._observed = observed
         self._differs = differs
+        self._refused = refused
 
     def run(self) -> None:
         """Serve messages until the peer asks for release, and grant it. Raises Over for every other end."""
@@ -112,6 +115,7 @@ class Transfer:
         else:
             log.warning("not stored", extra={"source": self._source, "status": status.label})
             self._observed.refused(self._source, status.label)
+            self._refused(status)
 
     def _begin(self, context: Context, command: Command) -> tuple[Entry | None, Status | None]:
         """Return an entry to write to, or why there is none; the Data Set must be read on either way."""

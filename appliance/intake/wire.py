@@ -20,6 +20,7 @@ _PDU = struct.Struct(">BxI")  # type, reserved, length
 _PDV = struct.Struct(">IBB")  # length, presentation context id, message control header: PS3.8 E.2
 
 ASSOCIATE_RQ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 0x01, 0x04, 0x05, 0x06, 0x07
+_TLS_HANDSHAKE = 0x16  # the content type of a ClientHello: RFC 8446 5.1
 _COMMAND, _LAST = 0x01, 0x02
 
 
@@ -40,6 +41,7 @@ class End(StrEnum):
     CLOSED_BY_PEER = "closed-by-peer"  # without release: a cable, a crash, a port scanner
     SILENT = "silent"  # nothing came for idle_s
     VIOLATION = "violation"  # what came is not DICOM's protocol
+    TLS_HELLO = "tls-hello"  # TLS began on the port that is not encrypted
     ENDED_BY_US = "ended-by-us"  # we stop and the time to finish was over, or a silent caller made room
     UNEXPECTED = "unexpected"  # our own fault
 
@@ -86,6 +88,8 @@ class Wire:
         kind, length = self._header()
         if kind == ABORT:
             raise Over(End.ABORTED_BY_PEER)
+        if kind == _TLS_HANDSHAKE:
+            raise Over(End.TLS_HELLO)
         if kind != ASSOCIATE_RQ:
             raise Over(End.VIOLATION, AbortReason.UNEXPECTED_PDU)
         if length > longest:

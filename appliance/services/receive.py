@@ -3,11 +3,13 @@
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from appliance.config import Config
 from appliance.errors import CannotStart
 from appliance.intake import tls
 from appliance.intake.association import House
+from appliance.intake.callers import Callers
 from appliance.intake.door import Door
 from appliance.intake.listening import Listener, listeners
 from appliance.intake.observed import Observed
@@ -66,8 +68,15 @@ class Receive:
             project_of=lambda called: self._config.project_of(called_ae=called),
             called=frozenset(title for project in projects for title in project.called),
         )
+        self._callers = Callers(callers_file(self._config))
         house = House(
-            scp, peers, self._door, self._observed, tls=encryption, differs=differs if scp.strict_uids else None
+            scp,
+            peers,
+            self._door,
+            self._observed,
+            tls=encryption,
+            differs=differs if scp.strict_uids else None,
+            callers=self._callers,
         )
         self._scp = Scp(self._listeners, house)
         self._scp.start()
@@ -93,6 +102,7 @@ class Receive:
             log.error("accepting callers ended unexpectedly; beginning again")
             self._scp.start()
         self._repair.run_for(REPAIR_S)
+        self._callers.save()
         return False
 
     def stop(self) -> None:
@@ -107,3 +117,8 @@ class Receive:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+
+
+def callers_file(config: Config) -> Path:
+    """Return where the receiver keeps what went wrong with its callers lately."""
+    return config.state / "inside" / "metrics" / "callers.json"

@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance import config
 from appliance.intake import tls
 from appliance.intake.association import House
+from appliance.intake.callers import Callers
 from appliance.intake.door import Door, Entry
 from appliance.intake.listening import listeners
 from appliance.intake.observed import Observed
@@ -128,6 +129,7 @@ class Receiver:
     port: int
     tls_port: int
     seen: Seen
+    callers: Callers
 
 
 @contextmanager
@@ -147,10 +149,12 @@ def receiver(
     opened = listeners(scp, {})
     encryption = tls.server_context(scp.tls) if scp.tls else None
     peers = Peers(scp, called=called, **({"project_of": project_of} if project_of else {}))
-    running = Scp(opened, House(scp, peers, door, seen.observed(), tls=encryption, differs=differs))
+    callers = Callers(root / "callers.json")
+    house = House(scp, peers, door, seen.observed(), tls=encryption, differs=differs, callers=callers)
+    running = Scp(opened, house)
     running.start()
     try:
-        yield Receiver(shelf, running, door, opened[0].port, opened[-1].port, seen)
+        yield Receiver(shelf, running, door, opened[0].port, opened[-1].port, seen, callers)
     finally:
         running.drain(0)
         door.close()
