@@ -15,6 +15,7 @@ from appliance.cli.preview import page
 from appliance.cli.trial import trial, with_rules
 from appliance.config import Config
 from appliance.deid.ruleset import Ruleset, load_rules
+from appliance.dicom.codec.families import can_encode, encodes_exactly
 from appliance.errors import CannotStart, Unsafe
 from appliance.model import is_spool_id
 from appliance.reasons import Reason
@@ -209,9 +210,12 @@ def _notes(rules: Ruleset) -> list[str]:
     if not rules.profile:
         notes.append("without a profile everything that no rule touches stays; what still identifies is withheld.")
     for block in rules.blocks:
-        if block.transcode is not None:
+        transcode = block.transcode
+        if transcode is not None and not can_encode(transcode.syntax):
             notes.append(
-                f"line {block.transcode.line}: Transcode needs a codec unless both transfer syntaxes are native and "
-                "little endian; what needs one is withheld."
+                f"line {transcode.line}: no image can be put into the transfer syntax of Transcode; what is not in it "
+                "already is withheld."
             )
+        elif transcode is not None and not encodes_exactly(transcode.syntax):
+            notes.append(f"line {transcode.line}: Transcode loses detail of every image, and each then says so.")
     return notes

@@ -84,6 +84,7 @@ class Trial:
     def _outcome(self, original: part10.Part10, accepted: frozenset[str]) -> Outcome:
         came = self._provenance(original)
         domain = "site" if self.settings is None else self.settings.domain_of(came.source, came.clinic)
+        look = self._kept.enter_context(self.looker.beside(Path(gettempdir())))
         return deidentify(
             original,
             rules=self.rules,
@@ -91,7 +92,8 @@ class Trial:
             provenance=came,
             accepted=accepted,
             domain=domain,
-            pixels=self._kept.enter_context(self.looker.beside(Path(gettempdir()))),
+            pixels=look,
+            scratch=look.scratch,
         )
 
     def _provenance(self, original: part10.Part10) -> Provenance:

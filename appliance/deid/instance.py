@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import BinaryIO
 
 from appliance.deid.clues import clues_of
 from appliance.deid.descriptors import Descriptors
@@ -20,16 +21,15 @@ from appliance.deid.rewrite import CannotFollow, Rewriter
 from appliance.deid.ruleset import Ruleset
 from appliance.deid.stamp import Marks, stamp
 from appliance.deid.standard import is_other_class, is_storage_class
-from appliance.deid.transcode import can_transcode, told_vrs
-from appliance.deid.transforms import Orders
+from appliance.deid.transcode import Scratch, can_transcode, transcoded
+from appliance.deid.transforms import Orders, Transcode
 from appliance.deid.uids import is_uid, is_well_known
 from appliance.deid.verify import SecondLook, pieces
 from appliance.dicom.element import SPECIFIC_CHARACTER_SET, Bulk, DataSet, Element, tag_text
 from appliance.dicom.meta import FileMeta
 from appliance.dicom.part10 import Part10
-from appliance.dicom.syntaxes import syntax_of
 from appliance.dicom.text import is_known_charset
-from appliance.errors import Malformed
+from appliance.errors import CannotDecode, CannotEncode, Malformed
 from appliance.model import Provenance
 from appliance.reasons import Reason
 
@@ -48,12 +48,15 @@ def deidentify(
     accepted: frozenset[str],
     domain: str,
     pixels: Pixels | None = None,
+    scratch: Scratch | None = None,
 ) -> Outcome:
     """Return what becomes of an original under ``rules``. Nothing is written, and ``original`` is not changed.
 
     accepted  codes of reasons that an operator accepted for these bytes
     domain    identity domain of the sender: within it the same Patient ID is the same patient
     pixels    who looks at pixels that must be looked at; None: nobody can, and such an instance is refused
+    scratch   gives an empty file for pixels that a rule puts into another transfer syntax, open until the result is
+              written; None: nobody does, and such an instance is refused
 
     The values that Bulk stands for stay in ``original.source``; those that are not pixels are searched there.
     """
@@ -83,7 +86,7 @@ def deidentify(
         return refused
     engine = _engine(original, rules, pseudonyms, own)
     engine.keep_document = Reason.DOCUMENT.value in accepted
-    syntax = original.transfer_syntax if orders is None or orders.transcode is None else orders.transcode.syntax
+    syntax = original.transfer_syntax
     try:
         result = _cleaned(original, engine, rules, orders, provenance)
         if "RetainUIDs" not in rules.options:
@@ -102,7 +105,7 @@ def deidentify(
         task = None if accepted & _LOOKED_AT else rules.task_for(labels, data, original.meta)
         if task is not None:
             judge = Judge(second, engine.descriptors if "CleanDescriptors" in rules.options else None)
-            looked = look(original, result, _ask(task, syntax, rules, judge, accepted), pixels, engine.report)
+            looked = look(original, result, _ask(task, rules, judge, accepted), pixels, engine.report)
             if isinstance(looked, Refused):
                 return looked
             syntax = looked
@@ -114,28 +117,29 @@ def deidentify(
     if lost:
         return Refused(Reason.RULE, f"The transformations leave no UID in {', '.join(lost)}.")
     done = _result(original, engine, result, rules, uids, labels)
-    return _in_syntax(done, syntax)
+    return _in_syntax(done, syntax, orders, original, scratch)
 
 
 def _cannot_yet(orders: Orders, original: Part10) -> Refused | None:
-    """Say which transformation would need a codec that this version has not."""
+    """Say which transformation nobody here can carry out, before any work is done."""
     transcode = orders.transcode
     if transcode is not None and not can_transcode(original.transfer_syntax, transcode.syntax):
-        return Refused(
-            Reason.RULE,
-            f"By rule, line {transcode.line}: Transcode from {original.transfer_syntax} to {transcode.syntax} needs a "
-            "codec, which this version has not.",
-        )
+        return _not_transcoded(transcode, original.transfer_syntax, "there is no codec for it.")
     return None
 
 
-def _ask(task: Task, syntax: str, rules: Ruleset, judge: Judge, accepted: frozenset[str]) -> Ask:
+def _not_transcoded(transcode: Transcode, source: str, why: str) -> Refused:
+    return Refused(
+        Reason.RULE, f"By rule, line {transcode.line}: Transcode from {source} to {transcode.syntax} failed: {why}"
+    )
+
+
+def _ask(task: Task, rules: Ruleset, judge: Judge, accepted: frozenset[str]) -> Ask:
     return Ask(
         task,
         devices=rules.devices,
         judge=judge,
         prove=Reason.TEXT_LEFT.value not in accepted,
-        syntax=syntax,
     )
 
 
@@ -255,13 +259,23 @@ def _result(
     )
 
 
-def _in_syntax(done: Deidentified, syntax: str) -> Deidentified:
-    """Return the result in the transfer syntax that a rule asks for or cleaned pixels need: it is written so."""
-    if syntax == done.transfer_syntax:
-        return done
-    if syntax_of(done.transfer_syntax).implicit:
-        told_vrs(done.dataset)
-    return replace(done, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))
+def _in_syntax(
+    done: Deidentified, syntax: str, orders: Orders | None, original: Part10, scratch: Scratch | None
+) -> Outcome:
+    """Return the result, now in ``syntax``, in the one that a rule asks for; or why that cannot be."""
+    transcode = None if orders is None else orders.transcode
+    data = done.dataset
+    if transcode is not None and transcode.syntax != syntax:
+        room = _no_room if scratch is None else scratch
+        try:
+            data, syntax = transcoded(data, syntax, transcode.syntax, original.source, room)
+        except (CannotDecode, CannotEncode, Malformed) as error:
+            return _not_transcoded(transcode, syntax, str(error))
+    return replace(done, dataset=data, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))
+
+
+def _no_room() -> BinaryIO:
+    raise CannotEncode("There is no room for new pixels here.")
 
 
 def _marks(rules: Ruleset, by_rules: ByRules) -> Marks:

@@ -6,12 +6,11 @@ engines are libraries in C, which no exception interrupts: what overruns is ende
 
 import resource
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from appliance.bounds import Pixels as Bounds
 from appliance.config import MiB
@@ -19,6 +18,7 @@ from appliance.deid.outcome import Refused
 from appliance.deid.pixels.clean import Cleaner, Finder
 from appliance.deid.pixels.looking import Ask, Cleaned
 from appliance.dicom.part10 import Part10
+from appliance.spool.files import nameless
 
 OVERRAN = -signal.SIGALRM  # exit code of a worker that looked for longer than pixels.timeout_s
 
@@ -59,12 +59,13 @@ class Look:
 
     def clean(self, original: Part10, ask: Ask) -> Cleaned | Refused:
         """See ``Pixels.clean``."""
-        cleaner = Cleaner(self.looker.finder, self._scratch, self.looker.bounds.max_pixels)
+        cleaner = Cleaner(self.looker.finder, self.scratch, self.looker.bounds.max_pixels)
         with _ended_after(self.looker.bounds.timeout_s if self.looker.expendable else 0.0):
             return cleaner.clean(original, ask)
 
-    def _scratch(self) -> BinaryIO:
-        return cast(BinaryIO, self.kept.enter_context(tempfile.TemporaryFile(dir=self.folder)))
+    def scratch(self) -> BinaryIO:
+        """Give an empty file without a name, which lives until the end of the look."""
+        return self.kept.enter_context(nameless(self.folder))
 
 
 def limit_memory(memory_mb: int) -> None:

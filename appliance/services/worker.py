@@ -246,6 +246,7 @@ def _cleaned(equipment: Equipment, job: Job, original: part10.Part10, digest: st
         accepted=job.accepted,
         domain=job.domain,
         pixels=look,
+        scratch=look.scratch,
     )
     match outcome:
         case Deidentified():

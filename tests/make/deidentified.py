@@ -11,6 +11,7 @@ from appliance.deid.outcome import Deidentified, Outcome
 from appliance.deid.pixels.looking import Pixels
 from appliance.deid.pseudonyms import KeyedPseudonyms
 from appliance.deid.ruleset import Ruleset, load_rules
+from appliance.deid.transcode import Scratch
 from appliance.dicom import part10
 from appliance.model import Provenance
 from tests.make import make
@@ -27,6 +28,7 @@ def outcome_of(
     domain: str = "site",
     provenance: Provenance | None = None,
     pixels: Pixels | None = None,
+    scratch: Scratch | None = io.BytesIO,
 ) -> Outcome:
     """What becomes of the bytes of a DICOM file."""
     return deidentify(
@@ -37,6 +39,7 @@ def outcome_of(
         accepted=frozenset(accepted),
         domain=domain,
         pixels=pixels,
+        scratch=scratch,
     )
 
 

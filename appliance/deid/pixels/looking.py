@@ -23,14 +23,12 @@ class Ask:
     devices  that write into their pictures at known places
     judge    what names the patient
     prove    the result is searched again, and refused if it names the patient
-    syntax   transfer syntax of the result
     """
 
     task: Task
     devices: Sequence[Device]
     judge: Judge
     prove: bool
-    syntax: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,17 @@ def test_a_good_file_is_told_what_it_is_and_what_is_not_carried_out(rules, run):
     assert status == 0
     assert "can be used: no profile, 4 labels, 3 blocks of transformations" in told
     assert "RemoveBurnedInAnnotations" not in told
-    assert re.search(r"Note: line \d+: Transcode needs a codec", told)
     assert "without a profile" in told
+
+
+@pytest.mark.parametrize(
+    ("syntax", "note"),
+    [("1.2.840.10008.1.2.4.102", "no image can be put into"), ("1.2.840.10008.1.2.4.50", "Transcode loses detail")],
+)
+def test_a_transcode_that_loses_or_withholds_is_told(syntax, note, rules, run):
+    status, told, _ = run("check", rules(f"Transformations: [{{Scope: {{Labels: ALL}}, Transcode: {syntax}}}]"))
+
+    assert status == 0 and f"Note: line 1: {note}" in told
 
 
 def test_a_good_file_for_programs(rules, run):

@@ -649,17 +649,6 @@ def test_native_syntaxes_become_one_another_with_the_same_values(source, target,
     assert result.SmallestImagePixelValue == -5 and result.PixelData == pixels
 
 
-@pytest.mark.parametrize(
-    ("source", "target"),
-    [(make.EXPLICIT, make.JPEG_2000), (make.JPEG_BASELINE, make.EXPLICIT), (make.BIG_ENDIAN, make.EXPLICIT)],
-)
-def test_what_needs_a_codec_waits_and_says_so(source, target, outcome):
-    refused = outcome(make.ct(), f"Transcode: {target}", syntax=source)
-
-    assert isinstance(refused, Refused) and refused.reason is Reason.RULE
-    assert "needs a codec" in refused.detail and target in refused.detail and "line 5" in refused.detail
-
-
 @pytest.mark.parametrize("syntax", [make.JPEG_2000, make.BIG_ENDIAN])
 def test_the_same_syntax_needs_no_codec(syntax, outcome):
     assert isinstance(outcome(make.ct(), f"Transcode: {syntax}", syntax=syntax), Deidentified)
