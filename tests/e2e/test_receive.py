@@ -4,10 +4,13 @@ import errno
 import io
 import os
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,7 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from tests.make.certificates import Authority
 from tests.peers import dcmtk
 from tests.peers.caller import CT, EXPLICIT, Caller
 from tests.peers.patience import PATIENCE_S, until
@@ -232,7 +236,9 @@ def test_sigterm_aborts_what_does_not_finish_in_drain_s_and_exits_with_0(tmp_pat
 def test_restarts_on_a_socket_of_systemd_lose_no_caller(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         port = listening.getsockname()[1]
-        edge = ReceiveProcess(tmp_path / "edge", passed=listening)
+        edge = ReceiveProcess(
+            tmp_path / "edge", scp={"drain_s": PATIENCE_S}, passed={"dicom": listening}, ask_s=PATIENCE_S
+        )
         edge.start()
         answers: list[int] = []
         senders = [threading.Thread(target=send_ten, args=(port, number, answers)) for number in range(4)]
@@ -249,6 +255,80 @@ def test_restarts_on_a_socket_of_systemd_lose_no_caller(tmp_path: Path) -> None:
 
     assert answers == [0x0000] * 40
     assert len(edge.files) == 40
+
+
+def test_several_processes_serve_one_socket_of_systemd_and_any_of_them_may_hang_or_die(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        port = listening.getsockname()[1]
+        with (
+            ReceiveProcess(tmp_path / "edge", passed={"dicom": listening}) as first,
+            Caller(port) as early,
+        ):
+            early.request({1: (CT, [EXPLICIT])})
+            half = early.store_bytes(1, CT, "1.2.9", bytes(200_000))
+            early.send(half[:150_000])
+            assert until(lambda: bool(first.halves))
+            with ReceiveProcess(tmp_path / "edge", passed={"dicom": listening}) as second:
+                assert len(second.halves) == 1, "what another process is writing is not swept"
+                early.send(half[150_000:])
+                assert early.status() == 0x0000
+                for number, hangs in enumerate((first, second)):
+                    with stopped(hangs):
+                        send(port, f"1.2.{number}")
+                first.kill()
+                send(port, "1.2.3")
+
+                assert {sop_instance(path) for path in second.files} == {b"1.2.9", b"1.2.0", b"1.2.1", b"1.2.3"}
+                first.start()  # what the killed one had no time to write down gets its rows
+                assert until(lambda: [state for _id, state in second.rows] == ["RECEIVED"] * 4)
+
+
+@contextmanager
+def stopped(edge: ReceiveProcess) -> Iterator[None]:
+    """Let none of its threads run; SIGSTOP reaches them one after the other."""
+    assert edge.process is not None
+    threads = Path(f"/proc/{edge.process.pid}/task")
+    edge.process.send_signal(signal.SIGSTOP)
+    assert until(lambda: all(state_of(thread) == "T" for thread in threads.iterdir()))
+    yield
+    edge.process.send_signal(signal.SIGCONT)
+
+
+def state_of(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def send(port: int, uid: str, *, tls: ssl.SSLContext | None = None) -> None:
+    with Caller(port, tls=tls) as caller:
+        assert caller.request({1: (CT, [EXPLICIT])}).rejected is None
+        assert caller.store(1, CT, uid, bytes(20_000)) == 0x0000
+        caller.release()
+
+
+def test_an_encrypted_socket_of_systemd_is_known_by_its_name_and_survives_a_restart(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.sign("edge")
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.check_hostname = False  # the caller says localhost, the certificate an address
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=256) as encrypted,
+        socket.create_server(("127.0.0.1", 0), backlog=256) as plain,
+        ReceiveProcess(
+            tmp_path / "edge",
+            scp={"tls": {"certificate": str(certificate), "key": str(key)}},
+            passed={"dicom-tls": encrypted, "dicom": plain},
+        ) as edge,
+    ):
+        secret, clear = encrypted.getsockname()[1], plain.getsockname()[1]
+        send(clear, "1.2.1")
+        send(secret, "1.2.2", tls=context)
+        assert edge.stop() == 0
+        waiting = threading.Thread(target=send, args=(secret, "1.2.3"), kwargs={"tls": context})
+        waiting.start()  # into the backlog that systemd keeps
+        edge.start()
+        waiting.join(PATIENCE_S)
+
+        assert {sop_instance(path) for path in edge.files} == {b"1.2.1", b"1.2.2", b"1.2.3"}
 
 
 def send_ten(port: int, sender: int, answers: list[int]) -> None:

@@ -13,10 +13,12 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from appliance import config
+from appliance.intake import scp
 from appliance.services.loop import run, stop_on_signals
 from appliance.services.receive import Receive
 from tests.peers.patience import PATIENCE_S
@@ -24,10 +26,23 @@ from tests.peers.patience import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 
 
+# LISTEN_PID must be the process's own, which only the process itself knows in time. Each descriptor is first moved out
+# of the way: one may be another's place.
+_BECOME = """
+import fcntl, os, sys
+aside = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in {numbers}]
+for place, number in enumerate(aside, 3):
+    os.dup2(number, place)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 class ReceiveProcess:
     """A receiver on a free loopback port; ``scp`` is the configuration's section.
 
-    passed  a listening socket to hand over as systemd does, as file descriptor 3
+    passed  listening sockets by name, to hand over as systemd does, as file descriptors from 3 on
+    ask_s   how long a drain waits for who was connected before it, and got no turn to ask yet
     """
 
     def __init__(
@@ -35,8 +50,9 @@ class ReceiveProcess:
         folder: Path,
         *,
         scp: dict[str, Any] | None = None,
-        passed: socket.socket | None = None,
+        passed: Mapping[str, socket.socket] | None = None,
         reserve_gb: float = 0,
+        ask_s: float = 1.0,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "var"
@@ -54,22 +70,20 @@ class ReceiveProcess:
             )
         )
         self._log = folder / "receive.log"
-        self._passed = passed
+        self._passed = passed or {}
+        self._ask_s = ask_s
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [sys.executable, "-m", "tests.peers.receive_process", str(self._config)]
+        command = [sys.executable, "-m", "tests.peers.receive_process", str(self._config), str(self._ask_s)]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
         descriptors: tuple[int, ...] = ()
-        if self._passed is not None:
-            number = self._passed.fileno()
-            # LISTEN_PID must be the process's own, which only the process itself knows in time.
-            become = f"import os, sys; os.dup2({number}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
-            command = [sys.executable, "-c", become + "os.execv(sys.argv[1], sys.argv[1:])", *command]
-            environment |= {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "dicom"}
-            descriptors = (number,)
+        if self._passed:
+            descriptors = tuple(each.fileno() for each in self._passed.values())
+            command = [sys.executable, "-c", _BECOME.format(numbers=descriptors), *command]
+            environment |= {"LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": ":".join(self._passed)}
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT, env=environment, pass_fds=descriptors
@@ -149,4 +163,5 @@ class _Told:
 
 
 if __name__ == "__main__":
+    scp._ASK_S = float(sys.argv[2])
     run(_Told(Receive(config.load(Path(sys.argv[1])))), stop_on_signals())

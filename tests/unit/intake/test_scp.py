@@ -11,7 +11,7 @@ import pytest
 
 from appliance import config
 from appliance.errors import CannotStart
-from appliance.intake import association
+from appliance.intake import association, listening
 from appliance.intake.listening import Listener, listeners
 from tests.peers.caller import ABORT, CT, EXPLICIT, IMPLICIT, VERIFICATION, Caller, pdu, request_body
 from tests.peers.patience import PATIENCE_S, until
@@ -199,6 +199,22 @@ def test_sockets_of_another_process_are_not_taken_for_ours() -> None:
 
     assert [listener.passed for listener in own] == [False]
     own[0].close()
+
+
+SYSTEMD = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+
+
+def passed_by_systemd(monkeypatch: pytest.MonkeyPatch, sock: socket.socket) -> None:
+    monkeypatch.setattr(listening, "_FIRST_FD", sock.detach())
+
+
+def test_an_encrypted_socket_of_systemd_without_a_certificate_to_show_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed_by_systemd(monkeypatch, socket.create_server(("127.0.0.1", 0)))
+
+    with pytest.raises(CannotStart, match=r"Add scp\.tls to the configuration"):
+        listeners(config.Scp(), {**SYSTEMD, "LISTEN_FDNAMES": "dicom-tls"})
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
