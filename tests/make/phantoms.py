@@ -7,6 +7,7 @@ could read it: it differs from what is behind it by at least ``LEAST_CONTRAST``,
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,6 +17,8 @@ from tests.make import phantoms_grounds as grounds
 LEAST_CONTRAST = 30  # greys of 255 between a text and what is behind it
 _NOISE = 3.0  # times the deviation behind it
 _FONTS = Path("/usr/share/fonts/truetype")
+_SCREEN = "opencv"  # the font within OpenCV, as many a viewer has
+_DOTS = "dots"  # 6x11 dots, enlarged by whole numbers, as old scanners have: Pillow's
 _FACES = (  # of Debian's fonts-dejavu-core and fonts-liberation; where they are missing, the one within Pillow serves
     "dejavu/DejaVuSans.ttf",
     "dejavu/DejaVuSans-Bold.ttf",
@@ -25,6 +28,8 @@ _FACES = (  # of Debian's fonts-dejavu-core and fonts-liberation; where they are
     "liberation/LiberationSansNarrow-Regular.ttf",
     "liberation/LiberationMono-Bold.ttf",
     "liberation/LiberationSerif-Italic.ttf",
+    _SCREEN,
+    _DOTS,
 )
 NAMES = ("DOE, JANE M", "Müller^Änne", "GARCIA LOPEZ J", "O'Brien Siobhan", "Schmidt, Karl-Heinz", "NGUYEN VAN A")
 LINES = (
@@ -38,10 +43,15 @@ OTHER_SCRIPTS = ("Иванова Анна", "Παπαδόπουλος Γ.")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line burned in: ``box`` holds its ink; ``ink`` is (height, width) of the box, True where a letter is."""
+    """One line burned in.
+
+    box    holds its ink, and ``ink`` is (height, width) of it, True where a letter is
+    field  what the line stands on: a label if it has one, else the box
+    """
 
     words: str
     box: Box
+    field: Box
     ink: np.ndarray
     size: int  # pixels of the font's em; capitals are some seven tenths of it
     contrast: int
@@ -130,10 +140,10 @@ def burn(
         box = Box(left, top, left + width, top + height)
         if any(box.grown(max(4, size // 3)).touches(other) for other in made.blocked):
             continue
-        contrast = _paint(picture, box, glyphs, random)
+        contrast, stands_on = _paint(picture, box, glyphs, random)
         if contrast:
             made.blocked.append(box)
-            made.texts[-1].append(Text(line, box, glyphs > 0.4, size, contrast, turn, face))
+            made.texts[-1].append(Text(line, box, stands_on, glyphs > 0.4, size, contrast, turn, face))
             return
 
 
@@ -148,8 +158,11 @@ def _place(random: np.random.Generator, highest: int, widest: int, *, turned: bo
     return (near if random.random() < 0.6 else max(3, highest - near)), left
 
 
-def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.Generator) -> int:
-    """Blend the glyphs in; return the contrast, 0 when no reader could read it here (nothing is changed)."""
+def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.Generator) -> tuple[int, Box]:
+    """Blend the glyphs in; return the contrast, and what they stand on.
+
+    The contrast is 0, and nothing is changed, when no reader could read it here.
+    """
     area = picture[box.top : box.bottom, box.left : box.right]
     grey = area.mean(axis=2) if area.ndim == 3 else area.astype(float)
     behind, noise = float(grey.mean()), float(grey.std())
@@ -160,21 +173,24 @@ def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.
         least = LEAST_CONTRAST
     room = {"light": 255 - behind, "dark": behind}
     fits = [way for way, left in room.items() if left >= least]
+    stands_on = box
     if not fits:
-        return 0
+        return 0, box
     way = str(random.choice(fits))
     # A third of all texts is as faint as can be read, the others are anything up to black or white.
     contrast = least if random.random() < 0.33 else random.uniform(least, room[way])
     ink = behind + contrast if way == "light" else behind - contrast
     if style == "label":
-        wide = box.grown(max(2, min(glyphs.shape) // 4)).within(rows=picture.shape[0], columns=picture.shape[1])
+        stands_on = wide = box.grown(max(2, min(glyphs.shape) // 4)).within(
+            rows=picture.shape[0], columns=picture.shape[1]
+        )
         picture[wide.top : wide.bottom, wide.left : wide.right] = int(behind)
     elif style == "shadow":
         dark = np.zeros(glyphs.shape)
         dark[1:, 1:] = glyphs[:-1, :-1]
         _blend(area, dark * 0.8, 0.0 if way == "light" else 255.0)
     _blend(area, glyphs, ink)
-    return int(contrast)
+    return int(contrast), stands_on
 
 
 def _blend(area: np.ndarray, share: np.ndarray, value: float) -> None:
@@ -184,11 +200,36 @@ def _blend(area: np.ndarray, share: np.ndarray, value: float) -> None:
 
 def drawn(words: str, face: str, size: int, *, smooth: bool = True) -> np.ndarray:
     """The line as (height, width) shares of ink, 0 to 1, cut to its ink."""
+    image = _DRAW.get(face, _outlined)(words, face, size, smooth)
+    glyphs = image.astype(np.float32) / 255
+    rows, columns = np.flatnonzero(glyphs.any(axis=1)), np.flatnonzero(glyphs.any(axis=0))
+    return glyphs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _outlined(words: str, face: str, size: int, smooth: bool) -> np.ndarray:
     file = _FONTS / face
     font = ImageFont.truetype(str(file), size) if file.is_file() else ImageFont.load_default(size)
+    return _typed(words, font, smooth=smooth)
+
+
+def _dotted(words: str, face: str, size: int, smooth: bool) -> np.ndarray:
+    dots = _typed(words.encode("ascii", "replace").decode(), ImageFont.load_default_imagefont(), smooth=False)
+    enlarged = max(1, round(size / 11))
+    return dots.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+
+
+def _plotted(words: str, face: str, size: int, smooth: bool) -> np.ndarray:
+    image = np.zeros((2 * size + 8, size * len(words) + 8), dtype=np.uint8)
+    line = cv2.LINE_AA if smooth else cv2.LINE_8
+    plain = words.encode("ascii", "replace").decode()
+    return cv2.putText(image, plain, (4, size + 4), cv2.FONT_HERSHEY_SIMPLEX, size / 30, 255, max(1, size // 14), line)
+
+
+def _typed(words: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, *, smooth: bool) -> np.ndarray:
     left, top, right, bottom = font.getbbox(words)
     image = Image.new("L" if smooth else "1", (int(right - left) + 4, int(bottom - top) + 4), 0)
     ImageDraw.Draw(image).text((2 - left, 2 - top), words, fill=255 if smooth else 1, font=font)
-    glyphs = np.asarray(image, dtype=np.float32) / (255 if smooth else 1)
-    rows, columns = np.flatnonzero(glyphs.any(axis=1)), np.flatnonzero(glyphs.any(axis=0))
-    return glyphs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.array(image.convert("L"))
+
+
+_DRAW = {_SCREEN: _plotted, _DOTS: _dotted}

@@ -4,14 +4,14 @@ Made for hiding: a place too many costs some pixels, a place too few a name. Loc
 connection. Measured in tests/bench/bench_pixels_text.py on images whose texts are known.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.deid.pixels.box import Box, Found
-from appliance.deid.pixels.read_text import Reader
+from appliance.deid.pixels.box import Found
+from appliance.deid.pixels.outline import Outline
+from appliance.deid.pixels.read_text import Reader, Reading
 from appliance.deid.pixels.see_text import Proposal, Seer
+from appliance.deid.pixels.text_boxes import each_once, merged, stretched
 from appliance.deid.pixels.text_models import NAME, engine_version
 from appliance.errors import CannotLook
 
@@ -19,7 +19,12 @@ LARGEST = 100_000_000  # pixels of a picture that is looked at
 _READABLE = 0.6  # confidence of a reading that proves text
 _LINE = (0.7, 2.5)  # a score and a length in heights that prove a line of text, in a script that cannot be read too
 _SMALL = 150  # pixels: too few to be worth the doubt; hidden anyway
-_LETTER = 1500  # pixels of a single letter at most; a larger place must hold two to be text
+_LETTER = (0.8, 1500)  # a score that proves a single letter, and its pixels at most; a larger place must hold two
+_HUGE = (64, 0.12)  # pixels, and share of the picture's shorter side: what is higher is text only if it reads well
+_WELL = (0.8, 3)  # a confidence, and a number of letters
+_BEYOND = 2.0  # heights beyond either end of a line where the network may have left out a last word
+_END = 0.8  # heights from the middle of a line's last letter to its end
+_UNREAD = 0.5  # heights more at either end of what looks like a line and cannot be read
 
 
 class TextFinder:
@@ -50,28 +55,36 @@ class TextFinder:
             )
         if not picture.size:
             return []
-        found = [text for proposal in self._seer.proposals(picture) if (text := self._judged(picture, proposal))]
-        return sorted(_each_once(found), key=lambda text: (text.box.top, text.box.left))
+        outline = Outline(picture)
+        proposals = merged(self._seer.proposals(picture))
+        found = [text for proposal in proposals if (text := self._judged(picture, proposal, outline))]
+        return sorted(each_once(found), key=lambda text: (text.box.top, text.box.left))
 
-    def _judged(self, picture: NDArray[np.uint8], proposal: Proposal) -> Found | None:
+    def _judged(self, picture: NDArray[np.uint8], proposal: Proposal, outline: Outline) -> Found | None:
         box = proposal.box
-        text, confidence = self._reader.read(picture, box)
-        long, short = max(box.width, box.height), min(box.width, box.height)
-        like_a_line = proposal.score > _LINE[0] and long > _LINE[1] * short
-        reads = confidence >= _READABLE and (box.area <= _LETTER or len(text.strip()) > 1)
-        if reads or like_a_line or box.area <= _SMALL:
-            return Found(box, text if reads else "", confidence if reads else 0.0)
+        reading = self._reader.read(picture, box)
+        short, long = sorted((box.width, box.height))
+        if short > max(_HUGE[0], _HUGE[1] * min(picture.shape[:2])):
+            if reading.confidence < _WELL[0] or reading.letters < _WELL[1]:
+                return None
+            return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
+        if reading.confidence >= _READABLE and reading.letters > 1:
+            return self._whole_line(picture, proposal, reading, outline)
+        if proposal.score > _LINE[0] and long > _LINE[1] * short:
+            rows, columns = picture.shape[:2]
+            longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
+            return Found(outline.fitted(longer, proposal.core), "", 0.0)
+        letter = reading.confidence >= _READABLE or proposal.score > _LETTER[0]
+        if (letter and box.area <= _LETTER[1]) or box.area <= _SMALL:
+            return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
         return None
 
-
-def _each_once(found: Iterable[Found]) -> list[Found]:
-    """Without what lies wholly within another place that is read as surely."""
-    kept: list[Found] = []
-    for text in sorted(found, key=lambda text: (-text.box.area, -text.confidence)):
-        if not any(_holds(other.box, text.box) and other.confidence >= text.confidence for other in kept):
-            kept.append(text)
-    return kept
-
-
-def _holds(outer: Box, inner: Box) -> bool:
-    return outer.around([inner]) == outer
+    def _whole_line(self, picture: NDArray[np.uint8], proposal: Proposal, reading: Reading, outline: Outline) -> Found:
+        """Return the line, with the words before and behind it that the network left out, if any can be read."""
+        rows, columns = picture.shape[:2]
+        box = proposal.box
+        longer = stretched(box, _BEYOND).within(rows=rows, columns=columns)
+        more = self._reader.read(picture, longer)
+        if more.letters > reading.letters and more.confidence >= _WELL[0]:
+            box, reading = more.span(longer, _END).around([box]), more
+        return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)

@@ -1,5 +1,7 @@
 """Reading a line of text: what stands in a box, and how sure that is."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,43 @@ _HEIGHT = 48  # pixels of a line, as the network was trained
 _WIDEST = 1600  # of a line at that height: some 80 letters; what is longer is squeezed
 _STEP = 32  # widths are rounded up to it, so that few sizes occur
 _UPRIGHT = 1.5  # times as high as wide: text that runs up or down
+_DOWNWARDS = 1  # one quarter turn makes it level; three do for what runs upwards
 _NOTHING = 0  # the network's sign for "no letter here"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What stands in a box.
+
+    confidence   mean of its letters, 0 to 1
+    turn         quarters that the box was turned by, counter-clockwise, to be read
+    first, last  where the first and the last letter stand, as shares of the line in the direction of reading
+    """
+
+    text: str
+    confidence: float
+    turn: int = 0
+    first: float = 0.0
+    last: float = 1.0
+
+    @property
+    def letters(self) -> int:
+        """How many there are; spaces are none."""
+        return len(self.text.replace(" ", ""))
+
+    def span(self, box: Box, margin: float) -> Box:
+        """Return the part of ``box`` that the letters take, with ``margin`` heights more at either end, within it."""
+        line, height = (box.height, box.width) if self.turn else (box.width, box.height)
+        more = margin * height
+        start, end = max(0, round(self.first * line - more)), min(line, round(self.last * line + more))
+        if self.turn == 0:
+            return Box(box.left + start, box.top, box.left + end, box.bottom)
+        if self.turn == _DOWNWARDS:
+            return Box(box.left, box.top + start, box.right, box.top + end)
+        return Box(box.left, box.bottom - end, box.right, box.bottom - start)
+
+
+NOTHING = Reading("", 0.0)
 
 
 class Reader:
@@ -21,27 +59,29 @@ class Reader:
         self._network = Network(READING, threads=threads)
         self._signs = ["", *self._network.metadata("character").split("\n"), " "]
 
-    def read(self, picture: NDArray[np.uint8], box: Box) -> tuple[str, float]:
-        """Return what stands in the box, and the mean confidence of its letters, 0 to 1: ("", 0.0) for nothing.
+    def read(self, picture: NDArray[np.uint8], box: Box) -> Reading:
+        """Return what stands in the box; a reading without letters and of confidence 0 for nothing.
 
         An upright box is read as turned either way, one without a direction in each.
         """
         line = picture[box.top : box.bottom, box.left : box.right]
         if not line.size:
-            return "", 0.0
+            return NOTHING
         turns = (
             (1, 3) if box.height > _UPRIGHT * box.width else (0,) if box.width > _UPRIGHT * box.height else (0, 1, 3)
         )
-        return max((self._read(np.rot90(line, turn)) for turn in turns), key=lambda reading: reading[1])
+        return max((self._read(np.rot90(line, turn), turn) for turn in turns), key=lambda reading: reading.confidence)
 
-    def _read(self, line: NDArray[np.uint8]) -> tuple[str, float]:
+    def _read(self, line: NDArray[np.uint8], turn: int) -> Reading:
         height, width = line.shape[:2]
         wide = min(_WIDEST, max(_HEIGHT, -(-width * _HEIGHT // height // _STEP) * _STEP))
         way = cv2.INTER_CUBIC if height < _HEIGHT else cv2.INTER_AREA
         fitted = cv2.resize(np.ascontiguousarray(line), (wide, _HEIGHT), interpolation=way)
         steps = self._network.run(as_input(fitted[None].astype(np.uint8)))[0]
         likeliest, sure = steps.argmax(axis=1), steps.max(axis=1)
-        letters = (likeliest != _NOTHING) & np.append(True, likeliest[1:] != likeliest[:-1])
-        if not letters.any():
-            return "", 0.0
-        return "".join(self._signs[sign] for sign in likeliest[letters]), float(sure[letters].mean())
+        letters = np.flatnonzero((likeliest != _NOTHING) & np.append(True, likeliest[1:] != likeliest[:-1]))
+        if not letters.size:
+            return NOTHING
+        text = "".join(self._signs[sign] for sign in likeliest[letters])
+        first, last = (float(step + 0.5) / len(steps) for step in (letters[0], letters[-1]))
+        return Reading(text, float(sure[letters].mean()), turn, first, last)

@@ -3,7 +3,8 @@
 Boxes are proposals: many of them are speckle, ticks and vessels. What is flat is never shown to the network.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,26 +14,32 @@ from numpy.typing import NDArray
 from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.text_models import SEEING, Network, as_input
 
-_LARGE = 1_500_000  # pixels; above it a picture is looked at as it is and halved, below it as it is and doubled
-_TILE, _OVERLAP = 640, 96  # pixels of what the network is shown at once; a line as high as the overlap is seen whole
-_STEP = 32  # the network's sides are multiples of it
-_PERHAPS = 0.2  # of the map, 0 to 1: below it is certainly no text
-_LEAST = 0.25  # mean of the map in a box
+_LARGE = 1_500_000  # pixels; above it letters are large enough to be seen as they are, below it they are doubled
+_BLOCK = 32  # pixels; the sides of what the network is shown are multiples of it
+_TILE, _OVERLAP = 20, 3  # blocks of what the network is shown at once; a line as high as the overlap is seen whole
+_PERHAPS = 0.12  # of the map, 0 to 1: below it is certainly no text
+_LEAST = 0.15  # mean of the map in a box
 _LEAST_SIDE = 2  # of the map's pixels
 _SHRUNK = (
-    1.5  # the network draws text narrower than it is, by area / perimeter times this. Source: DB, arXiv 1911.08947
+    1.2  # the network draws text narrower than it is, by area / perimeter times this. Source: DB, arXiv 1911.08947
 )
+_LEAST_MARGIN = 2  # pixels of the picture
 _WINDOW = 49  # pixels about each one that its contrast is measured against
 _FLAT = 6.0  # greys of deviation; what is flatter than that is not stretched any further
 _STRETCH = 40.0  # greys that one deviation becomes
-_VISIBLE = 9  # greys of 255 that a stroke of text stands out by, after a blur of 3x3
-_THICKEST = 15  # pixels of a stroke that can be seen at one size
+_VISIBLE = 9  # greys of 255 that an edge of text has at least, after a blur of 3x3
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A place that may be text. ``score`` is how sure the network is, 0 to 1."""
+    """A place that may be text.
 
+    core   what the network drew: it lies within the text, seldom reaching its edges
+    box    what the text would fill, drawn so; within the picture
+    score  how sure the network is, 0 to 1
+    """
+
+    core: Box
     box: Box
     score: float
 
@@ -43,44 +50,40 @@ class Seer:
 
     def proposals(self, picture: NDArray[np.uint8]) -> Iterator[Proposal]:
         """Yield what may be text in (R, C) or (R, C, 3), in no useful order; the same place may come twice."""
-        rows, columns = picture.shape[:2]
-        yield from self._at(picture, picture)
-        if rows * columns > _LARGE:
-            yield from self._at(picture, _evened(_resized(picture, 0.5)))
-        else:
-            yield from self._at(picture, _resized(_evened(picture), 2.0))
+        # Enlarged for small letters, evened out for faint ones: each alone misses more than both together.
+        large = picture.shape[0] * picture.shape[1] > _LARGE
+        yield from self._at(picture, picture if large else _resized(picture, 2.0), evened=False)
+        yield from self._at(picture, _resized(picture, 0.5) if large else picture, evened=True)
 
-    def _at(self, picture: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Iterator[Proposal]:
+    def _at(self, picture: NDArray[np.uint8], scaled: NDArray[np.uint8], *, evened: bool) -> Iterator[Proposal]:
         rows, columns = picture.shape[:2]
-        seen = self._map(shown)
-        across, down = columns / shown.shape[1], rows / shown.shape[0]
-        for box, score in _boxes(seen):
-            fitted = Box(
-                int(np.floor(box.left * across)),
-                int(np.floor(box.top * down)),
-                int(np.ceil(box.right * across)),
-                int(np.ceil(box.bottom * down)),
-            ).within(rows=rows, columns=columns)
-            if fitted.area:
-                yield Proposal(fitted, score)
+        across, down = columns / scaled.shape[1], rows / scaled.shape[0]
+        # What stands out is asked of the picture as it is: evened out, all noise does.
+        for core, score in _cores(self._map(_evened(scaled) if evened else scaled, _parts(_edges(scaled)))):
+            margin = max(_LEAST_MARGIN, _SHRUNK * across * core.area / (2 * (core.width + core.height)))
+            drawn, filled = (
+                Box(
+                    math.floor(core.left * across - wide),
+                    math.floor(core.top * down - wide),
+                    math.ceil(core.right * across + wide),
+                    math.ceil(core.bottom * down + wide),
+                ).within(rows=rows, columns=columns)
+                for wide in (0, margin)
+            )
+            yield Proposal(drawn, filled, score)
 
-    def _map(self, shown: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return for each pixel how likely it is text, 0 to 1."""
-        rows, columns = shown.shape[:2]
-        seen = np.zeros((rows, columns), dtype=np.float32)
-        strokes = _strokes(shown)
-        for top in _starts(rows):
-            for left in _starts(columns):
-                place = np.s_[top : top + _TILE, left : left + _TILE]
-                if not strokes[place].any():
-                    continue
-                part = shown[place]
-                height, width = part.shape[:2]
-                beyond = [(0, -height % _STEP), (0, -width % _STEP), (0, 0)][: part.ndim]
-                padded = np.pad(part, beyond, mode="edge")
-                found = self._network.run(as_input(padded[None]))[0, 0, :height, :width]
-                seen[place] = np.maximum(seen[place], found)
+    def _map(self, shown: NDArray[np.uint8], parts: Iterable[Box]) -> NDArray[np.float32]:
+        """Return for each pixel of the parts how likely it is text, 0 to 1; 0 elsewhere."""
+        seen = np.zeros(shown.shape[:2], dtype=np.float32)
+        for part in parts:
+            place = np.s_[part.top : part.bottom, part.left : part.right]
+            seen[place] = np.maximum(seen[place], self._look(shown[place]))
         return seen
+
+    def _look(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = part.shape[:2]
+        beyond = [(0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0)][: part.ndim]
+        return self._network.run(as_input(np.pad(part, beyond, mode="edge")[None]))[0, 0, :height, :width]
 
 
 def grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -93,10 +96,6 @@ def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (columns, rows), interpolation=way), dtype=np.uint8)
 
 
-def _starts(length: int) -> range:
-    return range(0, max(1, length - _OVERLAP), _TILE - _OVERLAP)
-
-
 def _evened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (R, C) with the same contrast everywhere: faint text stands out as much as white on black."""
     greys = grey(picture).astype(np.float32)
@@ -106,15 +105,36 @@ def _evened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(evened, 0, 255).astype(np.uint8)
 
 
-def _strokes(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return where something thin stands out, light or dark, from what is around it. Text always does."""
+def _edges(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where brightness changes within a few pixels. Text has such edges, smooth anatomy none."""
     soft = cv2.blur(grey(picture), (3, 3))
-    kernel = np.ones((_THICKEST, _THICKEST), dtype=np.uint8)
-    light, dark = cv2.morphologyEx(soft, cv2.MORPH_TOPHAT, kernel), cv2.morphologyEx(soft, cv2.MORPH_BLACKHAT, kernel)
-    return np.asarray(np.maximum(light, dark) >= _VISIBLE)
+    return np.asarray(cv2.morphologyEx(soft, cv2.MORPH_GRADIENT, np.ones((5, 5), dtype=np.uint8)) >= _VISIBLE)
 
 
-def _boxes(seen: NDArray[np.float32]) -> Iterator[tuple[Box, float]]:
+def _parts(edges: NDArray[np.bool_]) -> Iterator[Box]:
+    """Yield what the network is to be shown: all edges, with a block around; each group of them by itself, in tiles."""
+    rows, columns = edges.shape
+    padded = np.pad(edges, ((0, -rows % _BLOCK), (0, -columns % _BLOCK)))
+    blocks = padded.reshape(padded.shape[0] // _BLOCK, _BLOCK, -1, _BLOCK).any(axis=(1, 3))
+    joined = cv2.dilate(np.asarray(blocks, dtype=np.uint8), np.ones((3, 3), dtype=np.uint8))
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    for number in range(1, count):
+        left, top, width, height, _area = (int(value) for value in facts[number])
+        for down in range(top, max(top + 1, top + height - _OVERLAP), _TILE - _OVERLAP):
+            for across in range(left, max(left + 1, left + width - _OVERLAP), _TILE - _OVERLAP):
+                own = labels[down : down + _TILE, across : across + _TILE] == number
+                ys, xs = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+                if ys.size:
+                    yield Box(
+                        (across + int(xs[0])) * _BLOCK,
+                        (down + int(ys[0])) * _BLOCK,
+                        (across + int(xs[-1]) + 1) * _BLOCK,
+                        (down + int(ys[-1]) + 1) * _BLOCK,
+                    ).within(rows=rows, columns=columns)
+
+
+def _cores(seen: NDArray[np.float32]) -> Iterator[tuple[Box, float]]:
+    """Yield the places where the map says text, each with its mean: they lie within the text, not around it."""
     perhaps = (seen > _PERHAPS).astype(np.uint8)
     count, labels, facts, _ = cv2.connectedComponentsWithStats(perhaps, connectivity=8)
     for number in range(1, count):
@@ -124,6 +144,4 @@ def _boxes(seen: NDArray[np.float32]) -> Iterator[tuple[Box, float]]:
         place = np.s_[top : top + height, left : left + width]
         score = float(seen[place][labels[place] == number].mean())
         if score >= _LEAST:
-            margin = _SHRUNK * width * height / (2 * (width + height))
-            box = Box(left, top, left + width, top + height).grown(int(np.ceil(margin)))
-            yield box, score
+            yield Box(left, top, left + width, top + height), score

@@ -1,0 +1,149 @@
+"""How much of the text that a reader could read is found, what else is hidden, what it costs, and what is missed.
+
+A text counts as hidden when at least 95 % of its ink lies within what was found. What else is touched is counted to the
+pixel, margins included, as a share of all that is neither text nor the label that it stands on.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from appliance.deid.pixels.box import Box
+from appliance.deid.pixels.changed_frames import frames_to_look_at
+from appliance.deid.pixels.find_text import TextFinder
+from tests.make import phantoms
+from tests.make.phantoms import Phantom, Text
+
+HIDDEN = 0.95  # of a text's ink
+SEEDS = {"MG": 2, "DX": 2, "CR": 2, "multi-frame": 2}
+OTHERWISE = 4
+SIZES = (8, 10, 12, 16, 24, 1000)
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+@pytest.fixture(scope="module")
+def finder() -> TextFinder:
+    return TextFinder()
+
+
+@dataclass(slots=True)
+class Score:
+    texts: list[tuple[Text, float]] = field(default_factory=list)
+    touched: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    frames: int = 0
+
+    @property
+    def hidden(self) -> int:
+        return sum(share >= HIDDEN for _, share in self.texts)
+
+    def add(self, picture: np.ndarray, texts: list[Text], boxes: list[Box]) -> None:
+        covered, text_area = (np.zeros(picture.shape[:2], dtype=bool) for _ in range(2))
+        for box in boxes:
+            covered[max(0, box.top) : box.bottom, max(0, box.left) : box.right] = True
+        for text in texts:
+            place = np.s_[text.box.top : text.box.bottom, text.box.left : text.box.right]
+            text_area[text.field.top : text.field.bottom, text.field.left : text.field.right] = True
+            self.texts.append((text, float((covered[place] & text.ink).sum() / text.ink.sum())))
+        self.touched.append(float((covered & ~text_area).sum() / (~text_area).sum()))
+
+
+def looked_at(kind: str, finder: TextFinder) -> Score:
+    score = Score()
+    for seed in range(SEEDS.get(kind, OTHERWISE)):
+        made = phantoms.phantom(kind, seed)
+        started, looks = time.thread_time(), 0
+        boxes: list[Box] = []
+        for number, region in frames_to_look_at(made.pictures):
+            looks += 1
+            part = made.pictures[number][region.top : region.bottom, region.left : region.right]
+            boxes += [moved(found.box, region) for found in finder.find(part)]
+        score.seconds.append((time.thread_time() - started) / len(made.pictures))
+        score.frames += looks
+        judge(score, made, boxes)
+    return score
+
+
+def moved(box: Box, region: Box) -> Box:
+    return Box(box.left + region.left, box.top + region.top, box.right + region.left, box.bottom + region.top)
+
+
+def judge(score: Score, made: Phantom, boxes: list[Box]) -> None:
+    """What is found in one frame of a cine is hidden in all."""
+    for picture, texts in zip(made.pictures, made.texts, strict=True):
+        score.add(picture, texts, boxes)
+
+
+def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(finder: TextFinder) -> None:
+    kinds = (*phantoms.KINDS, "multi-frame")
+
+    scores = {kind: looked_at(kind, finder) for kind in kinds}
+
+    say(f"\n{finder.name} ({finder.version}), one thread")
+    say("class        texts  hidden  recall  touched (mean, most)  s a frame  looks")
+    for kind, score in scores.items():
+        say(
+            f"{kind:12} {len(score.texts):5}  {score.hidden:6}  {score.hidden / len(score.texts):6.1%}"
+            f"   {np.mean(score.touched):7.2%} {max(score.touched):8.2%}"
+            f"    {np.mean(score.seconds):9.2f}  {score.frames:5}"
+        )
+    texts = [each for score in scores.values() for each in score.texts]
+    for what, told in (("size", _by_size), ("contrast", _by_contrast), ("direction", _by_turn), ("face", _by_face)):
+        say(f"by {what}: " + ", ".join(f"{name} {hidden}/{count}" for name, hidden, count in _counted(texts, told)))
+    say("missed:")
+    for kind, score in scores.items():
+        for text, share in score.texts:
+            if share < HIDDEN:
+                say(
+                    f"  {kind:12} {share:4.0%} hidden: {text.words!r}, {text.size} px, contrast {text.contrast}, "
+                    f"turned {text.turned}, {text.face}"
+                )
+    assert sum(score.hidden for score in scores.values()) >= 0.93 * len(texts)
+    assert all(np.mean(score.touched) <= 0.03 for score in scores.values())
+
+
+def _counted(
+    texts: list[tuple[Text, float]], told: Callable[[Text], tuple[int, str]]
+) -> Iterator[tuple[str, int, int]]:
+    for group in sorted({told(text) for text, _ in texts}):
+        shares = [share for text, share in texts if told(text) == group]
+        yield group[1], sum(share >= HIDDEN for share in shares), len(shares)
+
+
+def _by_size(text: Text) -> tuple[int, str]:
+    least = max(size for size in SIZES if size <= text.size)
+    return least, f"from {least} px"
+
+
+def _by_contrast(text: Text) -> tuple[int, str]:
+    return text.contrast // 64, f"from {max(phantoms.LEAST_CONTRAST, text.contrast // 64 * 64)}"
+
+
+def _by_turn(text: Text) -> tuple[int, str]:
+    return text.turned, f"{text.turned} degrees"
+
+
+def _by_face(text: Text) -> tuple[int, str]:
+    return 0, text.face.rpartition("/")[2].removesuffix(".ttf")
+
+
+@pytest.mark.parametrize(("kind", "rows", "columns"), [("XA", 512, 512), ("US", 768, 1024), ("MG", 4096, 3328)])
+def test_what_a_look_costs(finder: TextFinder, kind: str, rows: int, columns: int) -> None:
+    picture = phantoms.phantom(kind, 1).pictures[0]
+    before, started = time.monotonic(), time.thread_time()
+
+    found = finder.find(picture)
+
+    used, took = time.thread_time() - started, time.monotonic() - before
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    say(f"{columns}x{rows} {kind}: {used:.2f} s of one core ({took:.2f} s), {len(found)} places; {most} MiB so far")
+    assert picture.shape[:2] == (rows, columns)
+    assert found
