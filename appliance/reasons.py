@@ -36,6 +36,7 @@ class Reason(Enum):
     MISSING_UID = "missing-uid"
     UID_MISMATCH = "uid-mismatch"
     TOO_LARGE_TO_READ = "too-large-to-read"
+    TEXT_TOO_LONG = "text-too-long"
     UNKNOWN_TRANSFER_SYNTAX = "unknown-transfer-syntax"
     # --- quarantined: who it is, what it is -----------------------------------------------------------------------
     NO_PATIENT_ID = "no-patient-id"
@@ -103,6 +104,11 @@ WORDS: dict[Reason, Advice] = {
     Reason.TOO_LARGE_TO_READ: Advice(
         "The header alone, or a deflated data set, is larger than can be examined in bounded memory.",
         f"Nothing was sent. Send it in an uncompressed transfer syntax. {_DISCARD}",
+    ),
+    Reason.TEXT_TOO_LONG: Advice(
+        "It holds more free text than can be cleaned in bounded time.",
+        "Nothing was sent. A document or a log may be stored as a text: add a rule that removes the named element "
+        f"(DeleteTags), {_RELEASE}. {_DISCARD}",
     ),
     Reason.UNKNOWN_TRANSFER_SYNTAX: Advice(
         "The transfer syntax is not known, so the bytes cannot be examined.",

@@ -41,6 +41,11 @@ _RELATIVES = (
 )
 _BEFORE_NAMES = frozenset((_TITLES + " " + _RELATIVES).split())
 _MOST_NAMES = 3
+MOST_TEXT = 4 * 1024 * 1024  # bytes of free text in an instance: more would keep a worker for minutes
+
+
+class TextTooLong(Exception):
+    """There is more free text than is cleaned; says where it became too much."""
 
 
 def load_vocabulary() -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from appliance.deid.dates import capped_age, is_time, is_zone, shifted_date, shifted_date_time
-from appliance.deid.descriptors import Descriptors
+from appliance.deid.descriptors import MOST_TEXT, Descriptors, TextTooLong
 from appliance.deid.dummies import dummy, padded
 from appliance.deid.forms import has_form
 from appliance.deid.given import ByRules
@@ -74,6 +74,7 @@ class Engine:
     descriptors: Descriptors | None = None
     dated: list[Element] = field(default_factory=list)
     _depth: int = 0
+    _texts: int = 0  # bytes of free text met
 
     def clean(self, source: DataSet, place: Place, path: str = "") -> DataSet:
         """Return what may leave of ``source``, which stands at ``place``; ``path`` names it in the report."""
@@ -211,6 +212,9 @@ class Engine:
                 return value
         if self.descriptors is None:
             return None
+        self._texts += len(value)
+        if self._texts > MOST_TEXT:
+            raise TextTooLong(tag_text(element.tag))
         text = decode(value, element.vr, source.charsets).text
         whole = element.vr in ONE_VALUED
         parts = [text.rstrip(" \0")] if whole else [part.strip(" \0") for part in text.split("\\")]

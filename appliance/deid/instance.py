@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from appliance.deid.clues import clues_of
-from appliance.deid.descriptors import Descriptors
+from appliance.deid.descriptors import MOST_TEXT, Descriptors, TextTooLong
 from appliance.deid.drawn import Drawn
 from appliance.deid.dummies import padded
 from appliance.deid.engine import Engine
@@ -113,6 +113,8 @@ def deidentify(
         return Refused(Reason.MALFORMED, str(error))
     except CannotFollow as error:
         return Refused(Reason.RULE, str(error))
+    except TextTooLong as error:
+        return Refused(Reason.TEXT_TOO_LONG, f"With {error} it is more than {MOST_TEXT >> 20} MiB.")
     lost = [tag_text(tag) for tag in uids if not is_uid(latin(_value(result, tag)))]
     if lost:
         return Refused(Reason.RULE, f"The transformations leave no UID in {', '.join(lost)}.")

@@ -49,6 +49,11 @@ def test_unpacking_ends():
     assert len([inside for inside in unpacked(letters, 1) if len(inside) == 30]) == 64
 
 
+def test_a_mebibyte_of_letters_takes_no_longer_for_each_letter():
+    for letters in (b"x", b"ab ", b"0f", b"A-", b"=41", b"x\x9c"):
+        assert all(unpacked(letters * (MOST // len(letters))))
+
+
 @pytest.mark.parametrize(
     ("written", "latin"),
     [("попов", "popov"), ("щукин", "shchukin"), ("παπας", "papas"), ("김민준", "gimminjun"), ("やまだ", "yamada"),

@@ -8,7 +8,7 @@ from appliance.deid.outcome import Deidentified, Excluded, Refused
 from appliance.deid.ruleset import load_rules
 from appliance.reasons import Reason
 from tests.make import make
-from tests.make.deidentified import outcome_of, passed
+from tests.make.deidentified import outcome_of, passed, rules_from
 from tests.make.secrets import unknown
 
 
@@ -183,3 +183,17 @@ def test_a_document_that_somebody_read_and_accepted_leaves_as_it_is_unless_it_na
 
     assert passed(clean, rules, accepted={"document"}).EncapsulatedDocument == b"%PDF-1.4 clean. "
     assert reason_of(naming, rules, accepted={"document"}) is Reason.IDENTIFIER_LEFT
+
+
+def test_more_text_than_can_be_cleaned_waits_and_goes_on_without_it(rules, tmp_path):
+    much, enough = make.sr(text="nodule " * 700_000), make.sr(text="nodule " * 1000)
+
+    outcome = outcome_of(make.file(much), rules)
+
+    assert outcome == Refused(Reason.TEXT_TOO_LONG, "With (0040,A160) it is more than 4 MiB.")
+    assert isinstance(outcome_of(make.file(enough), rules), Deidentified)
+    without = rules_from(
+        "Transformations:\n- Scope: {Labels: ALL}\n  DeleteTags: [{TagPatterns: '*/TextValue', Action: Remove}]\n",
+        tmp_path,
+    )
+    assert isinstance(outcome_of(make.file(much), without), Deidentified)
