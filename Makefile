@@ -34,6 +34,7 @@ run: setup
 # Real peers are started by the tests themselves, on loopback. What a machine lacks is skipped and listed at the end.
 test: setup
 	@sh tests/peers/install --optional $(PEERS)
+	@$(FUZZER) 2>/dev/null || echo "atheris has no wheel for this machine, or no index answers: the fuzzed tests are skipped."
 	$(BIN)/python -m pytest --ignore=tests/bench $(ARGS)
 
 check: setup
@@ -49,6 +50,18 @@ bench: setup
 bundle: setup
 	$(BIN)/python -m tools.bundle $(foreach python,$(PYTHONS),--python $(python))
 
+# The reader and the engine under a coverage-guided fuzzer. What is found is a file found-… in FUZZ, and ends it.
+FUZZ    ?= .fuzz
+FUZZ_S  ?= 600
+
+# Not among the development packages: a machine without a wheel of it must still be able to set up.
+FUZZER  := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-fuzz.lock
+
+fuzz: setup
+	$(FUZZER)
+	$(BIN)/python -m tests.property.fuzz read --seconds $(FUZZ_S) --corpus $(FUZZ)/read/corpus
+	$(BIN)/python -m tests.property.fuzz deidentify --seconds $(FUZZ_S) --corpus $(FUZZ)/deidentify/corpus
+
 # New versions on purpose: make lock UPGRADE=1, then the whole test suite.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url \
 	--no-emit-trusted-host --no-emit-find-links --allow-unsafe $(if $(UPGRADE),--upgrade)
@@ -57,3 +70,4 @@ lock: setup
 	$(COMPILE) --strip-extras -o requirements.lock pyproject.toml
 	@# With its extras: a bare 'coverage==7' pins no 'coverage[toml]', and pip then refuses the day a newer one is out.
 	$(COMPILE) --no-strip-extras --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	echo atheris | $(COMPILE) --strip-extras -o requirements-fuzz.lock -
