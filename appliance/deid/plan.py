@@ -218,6 +218,8 @@ class Place:
         """Return how code C of an option is carried out here; None if it is not: the basic code applies."""
         if option == "CleanStructuredContent":
             return Act.INTO
+        if option == "RetainDeviceIdentity":
+            return Act.LABEL if vrs[0] == "AE" else None  # another name for each: which one it was stays visible
         if option == "CleanGraphics":
             return Act.INTO if vrs[0] == "SQ" else None  # bits of overlays and curves cannot be read: they go
         if option in ("CleanDescriptors", "RetainPatientCharacteristics"):
