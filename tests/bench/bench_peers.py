@@ -1,7 +1,11 @@
 """The hard corpus through our engine and, where they are installed, through peers; one scorer for all.
 
 Peers are looked for in the Python named by PEERS_PYTHON (a virtual environment of their own: dicognito,
-dicom-anonymizer, deid), else in this one. What is not installed is skipped by name.
+dicom-anonymizer, deid), else in this one. Orthanc is the packaged one, asked by its REST interface for what its manual
+calls anonymization, by each edition of PS3.15 that it knows. What is not installed is skipped by name.
+
+RSNA CTP is not run: it is Java, in no registry of packages (Debian's and PyPI's have it not), and is had only as an
+installer from its makers' site, which a bench must not fetch.
 """
 
 import os
@@ -11,11 +15,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from appliance.deid.ruleset import load_rules
 from tests.make.corpus import Corpus, make_corpus
 from tests.make.deidentified import outcome_of
 from tests.make.score import Score, score
+from tests.peers.orthanc import Orthanc
 from tests.unit.deid.test_corpus import results_of
 
 PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
@@ -105,3 +111,28 @@ def test_a_peer(peer: str, corpus: Corpus, originals: Path, tmp_path: Path) -> N
 
     shutil.rmtree(out)
     assert told.specimens == len(corpus.specimens)
+
+
+@pytest.mark.parametrize("edition", ["2008", "2017c", "2021b"])
+def test_orthanc(edition: str, corpus: Corpus, tmp_path: Path) -> None:
+    """A patient at once, so that references may stay; what became of which instance Orthanc notes by itself."""
+    results: dict[str, bytes | None] = {}
+    with Orthanc(tmp_path / "orthanc") as orthanc, requests.Session() as session:
+        names = {}
+        for specimen in corpus.specimens:
+            sent = session.post(f"{orthanc.root}/instances", data=specimen.body, timeout=60)
+            if sent.status_code == 200:  # else it does not read it
+                names[sent.json()["ID"]] = specimen.name
+        for patient in session.get(f"{orthanc.root}/patients", timeout=60).json():
+            asked = {"DicomVersion": edition, "Force": True, "KeepSource": True}
+            session.post(f"{orthanc.root}/patients/{patient}/anonymize", json=asked, timeout=600)
+        for made in session.get(f"{orthanc.root}/instances", timeout=60).json():
+            if made not in names:
+                there = f"{orthanc.root}/instances/{made}"
+                before = session.get(f"{there}/metadata/AnonymizedFrom", timeout=60).text
+                results[names[before]] = session.get(f"{there}/file", timeout=60).content
+
+    told = scored(f"Orthanc, {edition}", corpus, results, tmp_path)
+
+    assert told.specimens == len(corpus.specimens)
+    assert results

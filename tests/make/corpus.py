@@ -15,10 +15,11 @@ from pydicom.dataset import Dataset
 from tests.make import make
 from tests.make.corpus_people import PEOPLE, Chance
 from tests.make.corpus_plants import PLANTS, where_it_stays
+from tests.make.corpus_plants_hard import HARD_PLANTS
 from tests.make.corpus_studies import at, research, studies_of
 
 SYNTAXES = (make.EXPLICIT, make.IMPLICIT, make.EXPLICIT, make.DEFLATED, make.BIG_ENDIAN, make.IMPLICIT)
-PLANTS_EACH = 4
+PLANTS_EACH = 6
 DATES = ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDateTime", "StructureSetDate",
          "PresentationCreationDate", "ContentSequence/1/ContentSequence/1/Date",
          "RadiopharmaceuticalInformationSequence/0/RadiopharmaceuticalStartDateTime")  # fmt: skip
@@ -68,7 +69,7 @@ class Corpus:
 def make_corpus(seed: int = 3) -> Corpus:
     """Return the corpus: ten patients, twenty studies, four hundred instances."""
     chance, turn = Chance(seed), random.Random(seed)
-    order = list(PLANTS)
+    order = [*PLANTS, *HARD_PLANTS]
     specimens = []
     for number, person in enumerate(PEOPLE):
         for name, data, references in studies_of(person, number):

@@ -4,6 +4,7 @@ score(corpus, {name: bytes of the result, or None if it was withheld})
 """
 
 import base64
+import html
 import io
 import re
 import shutil
@@ -27,6 +28,7 @@ CODECS = ("utf-8", "utf-16-le", "utf-16-be", "latin-1", "iso8859-2", "iso8859-5"
 _IDENTIFIES = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){8,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 
@@ -177,7 +179,14 @@ def _bytes_of(body: bytes, data: Dataset) -> Iterator[bytes]:
             yield from _unpacked(element.value.encode("utf-8", "ignore"))
 
 
-def _unpacked(value: bytes) -> Iterator[bytes]:
+def _unpacked(value: bytes, depth: int = 2) -> Iterator[bytes]:
+    for inside in _unwrapped(value):
+        yield inside
+        if depth > 1:
+            yield from _unpacked(inside, depth - 1)
+
+
+def _unwrapped(value: bytes) -> Iterator[bytes]:
     for magic in _PACKED:
         for found in re.finditer(re.escape(magic), value):
             try:
@@ -189,6 +198,10 @@ def _unpacked(value: bytes) -> Iterator[bytes]:
             yield base64.b64decode(found[0] + b"=" * (-len(found[0]) % 4))
         except ValueError:
             continue
+    for found in _HEX.finditer(value):
+        yield bytes.fromhex(found[0].decode())
+    if b"&#" in value:
+        yield html.unescape(value.decode("latin-1")).encode("utf-8")
 
 
 def _inflated(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A short run of the fuzzer (``make fuzz`` is a long one): what it knows by now is found again, what is new may be too."""
+"""A short run of the fuzzer (``make fuzz`` is a long one): what it knows is found again, what is new may be too."""
 
 import importlib.util
 import subprocess
@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[2]
 RUNS = 3000  # some seconds
 
 
-@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="NOT RUN: atheris is not installed (make test does it where there is a wheel)")
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="NOT RUN: atheris is not installed (make test does it where there is a wheel)",
+)
 @pytest.mark.parametrize("target", ["read", "deidentify"])
 def test_a_fuzzer_finds_no_crash_and_no_patient_in_a_result(target, tmp_path):
     ran = subprocess.run(

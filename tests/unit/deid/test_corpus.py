@@ -46,7 +46,7 @@ def test_the_corpus_is_as_hard_as_it_says(corpus):
     plants = Counter(secret.plant for specimen in corpus.specimens for secret in specimen.secrets)
 
     assert len(corpus.specimens) == 400
-    assert corpus.planted > 5000
+    assert corpus.planted > 10_000
     assert len({specimen.modality for specimen in corpus.specimens}) == 12
     assert all(count > 40 for plant, count in plants.items() if plant not in ("where_it_stays", "documents"))
     assert make_corpus().specimens[7].body == corpus.specimens[7].body
