@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from appliance.cli.audited import about, audited
 from appliance.cli.options import answer, counted, operator, say
 from appliance.config import Config
 from appliance.errors import RequestRefused
@@ -19,12 +20,13 @@ PENDING = 3  # exit status: asked, and not answered yet
 
 
 def ask(settings: Config, owner: str, verb: str, args: dict[str, Any], *, as_json: bool, done: str) -> int:
-    """Ask ``owner`` and print what became of it; return the exit status: 0 done, 1 refused, 3 not answered yet.
+    """Ask ``owner``, audited, and print what became of it; return 0 done, 1 refused, 3 not answered yet.
 
     done  what happened to how many, in words with one ``{}`` for "3 instances"
     """
     try:
         requests = Requests(settings.state / "requests")
+        audited(settings, f"ask {owner}: {verb}", about=about(args))
         request_id = requests.ask(owner, verb, {**args, "by": operator()})
     except PermissionError:
         raise RequestRefused(

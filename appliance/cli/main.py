@@ -32,6 +32,7 @@ COMMANDS = {
     "replay": ("appliance.cli.replay", "Process and deliver forwarded instances again."),
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
+    "audit": ("appliance.cli.audit", "Who did and decided what, and whether the record is whole."),
     "rules": ("appliance.cli.rules", "Check rules, and see what they do to an instance."),
     "pixels": ("appliance.cli.pixels", "Draw an image before and after its pixels are cleaned."),
     "config": ("appliance.cli.configuration", "Check a configuration, or print an example."),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.audited import audited
 from appliance.cli.left import as_rows, show_left
 from appliance.cli.mapping_care import backup, restore, rotate, settle
 from appliance.cli.mapping_refuse import forget, opt_out
 from appliance.cli.options import answer, load, say, show_table, with_config
 from appliance.cli.trusted import (
     SHOWN,
-    audited,
     left_of,
     list_file,
     made_by_key,

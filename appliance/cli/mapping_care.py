@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.audited import audited
 from appliance.cli.options import answer, load, say, with_config
-from appliance.cli.trusted import audited, reason_option, trusted
+from appliance.cli.trusted import reason_option, trusted
 from appliance.config import Config
 from appliance.errors import RequestRefused
 from appliance.mapping.backup import backup as write_backup

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from appliance.cli.ask import AT_ONCE, PENDING, WAIT_S, sure
+from appliance.cli.audited import audited
 from appliance.cli.left import as_rows, show_left
 from appliance.cli.options import answer, load, operator, say, show_table, with_config
 from appliance.cli.trusted import (
-    audited,
     left_of,
     list_file,
     place_of,

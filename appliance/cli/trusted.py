@@ -1,7 +1,6 @@
-"""What the commands on identities have in common: the store opened by who may, what left, and the audit."""
+"""What the commands on identities have in common: the store opened by who may, and what left."""
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from appliance.mapping.refused import studies_of
 from appliance.mapping.store import MappingStore
 from appliance.spool.outbox_view import Left
 from appliance.spool.overview import Overview
-from appliance.watch.audit import Audit
 
 SHOWN = 20  # lines of a list that are shown
 
@@ -50,21 +48,6 @@ def trusted(settings: Config, *, may_make: bool = False) -> Iterator[MappingStor
         ) from None
     with store:
         yield store
-
-
-def audited(settings: Config, what: str, *, about: str = "", reason: str = "") -> None:
-    """Write who does what and why into the audit, before it is done."""
-    Audit(settings.state / "audit").write(who=who(), what=what, about=about, reason=reason)
-
-
-def who() -> str:
-    """Return who asks: the user of this process, and who became that user by sudo. Not what the environment says."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    real = os.environ.get("SUDO_USER", "")
-    return f"{name} ({real})" if real and name == "root" else name
 
 
 def place_of(settings: Config, domain: str, project: str) -> Place:

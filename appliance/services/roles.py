@@ -19,9 +19,12 @@ from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge, PurgeInside, PurgeOutside
 from appliance.services.receive import Receive
-from appliance.services.watch import Watch, watched_of
+from appliance.services.watch import Chore, Watch, watched_of
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
+from appliance.watch.audit import Audit
+from appliance.watch.audit_check import AuditCheck
+from appliance.watch.changes import Changes
 from appliance.watch.expiry import Expiry
 from appliance.watch.messages import Messages
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
@@ -132,14 +135,18 @@ def _forward(config: Config, to: Published) -> Service:
 
 
 def _watch(config: Config, to: Published) -> Service:
-    if config.notify is None:
-        return Watch(config)
-    told = config.state / SIDES["watch"] / "metrics" / "told.json"
-    watched = watched_of(config)
-    return Watch(
-        config,
-        messages=Messages(config.notify, config.site, told, watched.families, to.registry, clock=time.time),
-    )
+    folder = config.state / SIDES["watch"] / "metrics"
+    audit = Audit(config.state / "audit")
+    files = {"rules": config.rules, **{f"rules of {name}": each.rules for name, each in config.projects.items()}}
+    named = {"configuration": config.file, **{name: file for name, file in files.items() if file is not None}}
+    chores: list[Chore] = [
+        AuditCheck(audit.file, to.registry, clock=time.time),
+        Changes(named, folder / "noted.json", audit, clock=time.time),
+    ]
+    if config.notify is not None:
+        told, families = folder / "told.json", watched_of(config).families
+        chores.append(Messages(config.notify, config.site, told, families, to.registry, clock=time.time))
+    return Watch(config, chores=chores)
 
 
 def _ends_of_logins(config: Config, to: Published) -> None:

@@ -1,31 +1,35 @@
-"""The watch service: metrics and health for whoever monitors, messages to whoever decides. It changes nothing."""
+"""The watch service: metrics and health for whoever monitors, messages to whoever decides. No image is changed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import Protocol
 
 from appliance import __version__
 from appliance.config import Config
 from appliance.spool.overview import Overview
 from appliance.watch.health import problems
-from appliance.watch.messages import Messages
 from appliance.watch.scrape import Watched, scrape
 from appliance.watch.web import Page, Web, as_json
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' exposition format
 
 
+class Chore(Protocol):
+    """Something done now and then: ``step`` returns whether there was something to do, and never waits for long."""
+
+    def step(self) -> bool: ...
+
+
 class Watch:
-    """Answers on ``watch.host`` and ``watch.port``; the work happens in the server's threads."""
+    """Answers on ``watch.host`` and ``watch.port``, in the server's threads; the loop does the chores."""
 
     name = "watch"
 
-    def __init__(
-        self, config: Config, *, messages: Messages | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, config: Config, *, chores: Sequence[Chore] = (), clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._clock = clock
-        self._messages = messages
+        self._chores = chores
         self._watched = watched_of(config)
 
     def start(self) -> None:
@@ -43,8 +47,9 @@ class Watch:
         return self._web.port
 
     def step(self) -> bool:
-        """Tell by message what is new; pages are answered by threads of their own."""
-        return self._messages is not None and self._messages.step()
+        """Give every chore its turn."""
+        busy = [chore.step() for chore in self._chores]  # all of them, before anything is said
+        return any(busy)
 
     def stop(self) -> None:
         """Close the port and the databases."""

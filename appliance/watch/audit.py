@@ -13,7 +13,9 @@ import fcntl
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -77,6 +79,19 @@ def broken_at(file: Path) -> int | None:
                 return number
             previous = found
     return None
+
+
+def last_lines(file: Path, count: int) -> list[dict[str, str]]:
+    """Return the last lines, the oldest first; one that is no JSON object is left out."""
+    with file.open("rb") as lines:
+        texts = deque(lines, maxlen=count)
+    found = []
+    for text in texts:
+        with suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict):
+                found.append({str(key): str(value) for key, value in line.items()})
+    return found
 
 
 def _hash(line: dict[str, str]) -> str:

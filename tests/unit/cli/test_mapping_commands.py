@@ -12,7 +12,7 @@ import pyrage
 import pytest
 
 from appliance import config
-from appliance.cli import ask, mapping_refuse, trusted
+from appliance.cli import ask, audited, mapping_refuse, trusted
 from appliance.cli.main import main
 from appliance.lifecycle import State
 from appliance.mapping.csv_list import read_list
@@ -264,8 +264,8 @@ def test_reidentify_is_audited_before_it_answers_and_also_when_nothing_is_found(
     assert found["original"].startswith("1.")
     assert (status, "does not know" in told) == (1, True)
     assert [(line["about"], line["reason"], line["who"]) for line in house.audit()] == [
-        (uid, "sender asks", trusted.who()),
-        ("st-nobody", "sender asks", trusted.who()),
+        (uid, "sender asks", audited.who()),
+        ("st-nobody", "sender asks", audited.who()),
     ]
     assert broken_at(house.site.state / "audit" / "audit.jsonl") is None
 
@@ -542,13 +542,13 @@ def test_a_list_that_comes_while_an_image_is_made_wins_and_the_image_is_made_aga
     commit = MappingStore.commit
     lists = [house.list("P-4711,T-001"), ""]
 
-    def late(store, minted, studies):
+    def late(store, minted, *more):
         listed = lists.pop(0) if lists else ""
         if listed:
             import_list(
                 store, read_list(Path(listed), with_ids=True)[0], PLACE, lambda *_: "", change=False, preview=False
             )
-        return commit(store, minted, studies)
+        return commit(store, minted, *more)
 
     monkeypatch.setattr(MappingStore, "commit", late)
     house.start()
@@ -622,7 +622,7 @@ def test_the_environment_cannot_say_who_it_is(monkeypatch):
     monkeypatch.setenv("LOGNAME", "somebody-else")
     monkeypatch.setenv("USER", "somebody-else")
 
-    assert "somebody-else" not in trusted.who()
+    assert "somebody-else" not in audited.who()
 
 
 def test_the_offline_command_follows_the_sites_lists_and_opt_outs(house, tmp_path, capsys, monkeypatch):
