@@ -22,7 +22,7 @@ POINTS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_what_waits_for_a_person_and_what_they_decide_survive_a_kill(point, tmp_path):
-    risky = [ct(SOPInstanceUID=f"1.2.9.{number}", size=8, BurnedInAnnotation="YES") for number in range(2)]
+    risky = [ct(SOPInstanceUID=f"1.2.9.{number}", size=8, Manufacturer="Made for P000123") for number in range(2)]
     twice = ct(SOPInstanceUID="1.2.8.1", size=8)
     with FakeCloud() as cloud, House(tmp_path, cloud) as house:
         house.start("receive")
@@ -37,7 +37,7 @@ def test_what_waits_for_a_person_and_what_they_decide_survive_a_kill(point, tmp_
         house.wait_until(lambda: len(house.quarantined()) == 2, "not in the quarantine folder")
         first, second = house.quarantined()
         requests = Requests(tmp_path / "state" / "requests")
-        requests.ask("deidentify", "release", {"ids": [first], "accept": "burned-in-risk", "by": "test"})
+        requests.ask("deidentify", "release", {"ids": [first], "accept": "identifier-left", "by": "test"})
         requests.ask("deidentify", "discard", {"ids": [second], "by": "test"})
         house.wait_for({State.FORWARDED: 2, State.DISCARDED: 2}, alive="deidentify")
 
@@ -57,7 +57,7 @@ def test_a_kill_while_purging_removes_nothing_that_is_still_needed(step, number,
         for role in ("receive", "deidentify", "forward"):
             house.start(role)
         house.send([house.another() for _ in range(3)])
-        house.send([ct(SOPInstanceUID="1.2.9.1", size=8, BurnedInAnnotation="YES")])
+        house.send([ct(SOPInstanceUID="1.2.9.1", size=8, Manufacturer="Made for P000123")])
         house.wait_for({State.FORWARDED: 3, State.QUARANTINED: 1})
         _wait_until_followed(house)
 

@@ -169,20 +169,20 @@ def test_versions_that_come_at_once_end_with_the_last(replacing):
 
 
 def test_an_accepted_reason_lets_these_bytes_leave_and_is_on_record(keeping):
-    screen = make.secondary_capture(seed="accepted")
+    screen = make.ct(seed="accepted", Manufacturer="Made for P000123")
     keeping.store(screen)
     (before,) = keeping.traces(screen)
-    assert states([before]) == [("QUARANTINED", "burned-in-risk")]
+    assert states([before]) == [("QUARANTINED", "identifier-left")]
 
     assert keeping.edge.cli("quarantine", "release", before["id"]).returncode == 0  # by today's rules: kept again
     keeping.settle()
-    assert states(keeping.traces(screen)) == [("QUARANTINED", "burned-in-risk")]
-    released = keeping.edge.cli("quarantine", "release", before["id"], "--accept", "burned-in-risk")
+    assert states(keeping.traces(screen)) == [("QUARANTINED", "identifier-left")]
+    released = keeping.edge.cli("quarantine", "release", before["id"], "--accept", "identifier-left")
     keeping.settle()
 
     (after,) = keeping.traces(screen)
     assert released.returncode == 0
-    assert (after["state"], after["round"], after["accepted"]) == ("FORWARDED", 3, ["burned-in-risk"])
+    assert (after["state"], after["round"], after["accepted"]) == ("FORWARDED", 3, ["identifier-left"])
     assert [move["by"] for move in after["history"] if move["event"] == "released"] == [getpass.getuser()] * 2
     assert not list((keeping.edge.state / "inside" / "quarantine").glob(f"*/{before['id']}*"))
 
@@ -231,10 +231,10 @@ def test_a_replayed_image_leaves_again_under_the_same_pseudonyms(keeping):
 
 
 def test_a_whole_reason_is_released_at_once_only_when_that_is_confirmed(keeping):
-    images = [make.us(seed="bulk", number=number) for number in range(1, 4)]
+    images = [make.mr(seed="bulk", number=number, Manufacturer="Made for P000123") for number in range(1, 4)]
     keeping.store(*images)
 
-    words = ("quarantine", "release", "--reason", "burned-in-risk", "--accept", "burned-in-risk")
+    words = ("quarantine", "release", "--reason", "identifier-left", "--accept", "identifier-left")
     unsure = keeping.edge.cli(*words)
     assert unsure.returncode == 1
     assert "say --yes to confirm" in unsure.stderr

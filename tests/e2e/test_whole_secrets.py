@@ -77,7 +77,8 @@ def _by_network(day, folder):
     _store(day, image("left", ManufacturerModelName=f"{FAMILY} {GIVEN}"), TITLES[2])
     _store(day, image("nobody", PatientID="", OtherPatientIDs=day.word("OTHERID4711")), TITLES[2])
     _store(day, image("mismatch"), TITLES[2], announced=day.word("1.2.3.4.5.6.7.8.99999.1"))
-    _store(day, image("screen", BurnedInAnnotation="YES", AccessionNumber=day.word("ACC-SECRET-1")), TITLES[0])
+    letter = image("letter", EncapsulatedDocument=b"%PDF", AccessionNumber=day.word("ACC-SECRET-1"))
+    _store(day, letter, TITLES[0])
 
 
 def _store(day, data, calling, announced=""):
@@ -112,7 +113,7 @@ def _by_operator(day):
     for words in (
         ["quarantine", "release", waiting["uid-mismatch"], "--accept", "uid-mismatch"],
         ["quarantine", "release", waiting["no-patient-id"]],
-        ["quarantine", "discard", waiting["burned-in-risk"]],
+        ["quarantine", "discard", waiting["document"]],
         ["replay", forwarded["id"]],
     ):
         assert day.edge.cli(*words).returncode == 0, words

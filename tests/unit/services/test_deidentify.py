@@ -142,7 +142,7 @@ def test_the_same_bytes_sent_again_after_the_original_was_lost_are_no_duplicate(
 
 
 def test_the_same_bytes_sent_again_while_the_quarantined_file_was_removed_by_hand_are_no_duplicate(tmp_path):
-    data = make.ct(SOPInstanceUID="1.2.3.4", BurnedInAnnotation="YES")
+    data = make.ct(SOPInstanceUID="1.2.3.4", Manufacturer="Made for P000123")
     site = configured(tmp_path, "deidentify: {workers: 1}\n")
     spool = Spool(site.state / "inside", reserve_bytes=0)
     first = arrive(spool, data)
@@ -151,10 +151,10 @@ def test_the_same_bytes_sent_again_while_the_quarantined_file_was_removed_by_han
         spool.original(first).unlink()
         second = arrive(spool, data)
         spool.journal.again(
-            spool.journal.instance(first), Event.RELEASED, accept=Reason.BURNED_IN_RISK.value, by="", at=time.time()
+            spool.journal.instance(first), Event.RELEASED, accept=Reason.IDENTIFIER_LEFT.value, by="", at=time.time()
         )
         work_off(service)
-        spool.release(second, accept=Reason.BURNED_IN_RISK)
+        spool.release(second, accept=Reason.IDENTIFIER_LEFT)
         work_off(service)
 
     assert reason_of(spool, first) == Reason.ORIGINAL_MISSING.value
@@ -337,9 +337,9 @@ def test_what_was_postponed_is_not_buried_by_a_clock_that_is_set_back(site, spoo
     assert spool.trace(spool_id)[0].instance.state is State.PASSED
 
 
-@pytest.mark.parametrize("burned_in", ["NO", "YES"], ids=["made", "withheld"])
-def test_a_result_that_comes_for_a_row_that_was_rebuilt_stops_nothing(site, spool, burned_in):
-    overtaken = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4", BurnedInAnnotation=burned_in))
+@pytest.mark.parametrize("maker", ["Phantom Works", "Made for P000123"], ids=["made", "withheld"])
+def test_a_result_that_comes_for_a_row_that_was_rebuilt_stops_nothing(site, spool, maker):
+    overtaken = arrive(spool, make.ct(SOPInstanceUID="1.2.3.4", Manufacturer=maker))
     with running(site) as service:
         while not service._in_hand:
             service.step()
@@ -349,7 +349,7 @@ def test_a_result_that_comes_for_a_row_that_was_rebuilt_stops_nothing(site, spoo
         work_off(service)
 
     found = spool.trace(overtaken)[0].instance
-    assert (found.round, found.state) == (2, State.PASSED if burned_in == "NO" else State.QUARANTINED)
+    assert (found.round, found.state) == (2, State.PASSED if maker == "Phantom Works" else State.QUARANTINED)
     assert spool.trace(neighbour)[0].instance.state is State.PASSED
 
 

@@ -160,7 +160,7 @@ def test_one_number_of_two_domains_is_two_patients_unless_the_domains_are_one(tm
 def test_a_second_patient_id_counts_though_its_instance_is_withheld_for_another_reason(house):
     first = house.arrive("P1")
     house.work()
-    house.arrive("P2", BurnedInAnnotation="YES")
+    house.arrive("P2", Manufacturer="Made for Invented")
     house.work()
 
     assert house.state(first) == STOPPED
