@@ -27,7 +27,8 @@ RESEARCH = {  # attributes that the default profile keeps, by modality
     "PT": (*_IMAGE, "Units", "DecayCorrection", "FrameReferenceTime", "RescaleSlope", "PixelSpacing",
            "RadiopharmaceuticalInformationSequence/0/RadionuclideTotalDose",
            "RadiopharmaceuticalInformationSequence/0/RadionuclideHalfLife"),
-    "US": (*_IMAGE, "SequenceOfUltrasoundRegions/0/RegionLocationMaxX1"),
+    # Of the pixels only those within the regions.
+    "US": ("Rows", "Columns", "ImageType", "BitsStored", "SequenceOfUltrasoundRegions/0/RegionLocationMaxX1"),
     "CR": (*_IMAGE, "ViewPosition", "ImagerPixelSpacing", "KVP"),
     "RTSTRUCT": ("ROIContourSequence/0/ContourSequence/0/ContourData", "ROIContourSequence/0/ReferencedROINumber",
                  "StructureSetROISequence/0/ROINumber", "StructureSetROISequence/0/ROIGenerationAlgorithm",

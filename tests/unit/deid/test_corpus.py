@@ -9,10 +9,12 @@ from collections import Counter
 import pydicom
 import pytest
 
+from appliance.bounds import Pixels
 from appliance.deid.outcome import Deidentified, Refused
 from appliance.deid.ruleset import load_rules
 from appliance.dicom import part10
 from appliance.reasons import Reason
+from appliance.services.looker import Looker
 from tests.make.corpus import make_corpus
 from tests.make.deidentified import outcome_of
 from tests.make.score import score
@@ -24,14 +26,15 @@ def corpus():
 
 
 @pytest.fixture(scope="module")
-def outcomes(corpus):
+def outcomes(corpus, tmp_path_factory):
+    """What becomes of each under the packaged rules, pixels looked at where they say so, as in a worker."""
     rules = load_rules(None)
-    return {
-        specimen.name: outcome_of(specimen.body, rules, accepted={"burned-in-risk"}) for specimen in corpus.specimens
-    }
+    with Looker(Pixels()).beside(tmp_path_factory.mktemp("scratch")) as look:
+        yield {specimen.name: outcome_of(specimen.body, rules, pixels=look) for specimen in corpus.specimens}
 
 
-def results_of(corpus, outcomes):
+@pytest.fixture(scope="module")
+def results(corpus, outcomes):
     told = {}
     for specimen in corpus.specimens:
         outcome = outcomes[specimen.name]
@@ -52,8 +55,8 @@ def test_the_corpus_is_as_hard_as_it_says(corpus):
     assert make_corpus().specimens[7].body == corpus.specimens[7].body
 
 
-def test_no_secret_leaves_and_all_that_research_needs_does(corpus, outcomes, tmp_path):
-    scored = score(corpus, results_of(corpus, outcomes), work=tmp_path)
+def test_no_secret_leaves_and_all_that_research_needs_does(corpus, results, tmp_path):
+    scored = score(corpus, results, work=tmp_path)
 
     assert scored.found == []
     assert scored.broken == []
@@ -62,6 +65,17 @@ def test_no_secret_leaves_and_all_that_research_needs_does(corpus, outcomes, tmp
     assert scored.errors == Counter()
     assert scored.unreadable == []
     assert min(scored.planted, scored.references, scored.intervals, scored.attributes) > 1500
+
+
+def test_pixels_of_risky_images_were_looked_at_and_no_other_s(corpus, outcomes, results):
+    looked = {name for name, outcome in outcomes.items() if isinstance(outcome, Deidentified) and outcome.report.pixels}
+
+    assert looked == {each.name for each in corpus.specimens if each.modality in ("US", "CR", "OT")}
+    for specimen in corpus.specimens:
+        if specimen.modality == "US":
+            before, after = (pydicom.dcmread(io.BytesIO(body)) for body in (specimen.body, results[specimen.name]))
+            assert (after.pixel_array[:2] == 0).all() and (after.pixel_array[2:] == before.pixel_array[2:]).all()
+            assert after.BurnedInAnnotation == "NO"
 
 
 def test_what_is_withheld_is_documents_and_those_that_name_the_patient_where_attributes_stay(corpus, outcomes):

@@ -30,7 +30,7 @@ def test_new_pixel_data_have_no_name_and_are_gone_whatever_ends_the_process(tmp_
         "import os, signal, sys; from pathlib import Path; from appliance.bounds import Pixels\n"
         "from appliance.services.looker import Looker\n"
         "with Looker(Pixels()).beside(Path(sys.argv[1])) as look:\n"
-        "    file = look._scratch(); file.write(bytes(10_000_000)); file.flush()\n"
+        "    file = look.scratch(); file.write(bytes(10_000_000)); file.flush()\n"
         "    beside = os.fstat(file.fileno()).st_dev == os.stat(sys.argv[1]).st_dev\n"
         "    print(os.listdir(sys.argv[1]), beside, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -44,7 +44,7 @@ def test_new_pixel_data_have_no_name_and_are_gone_whatever_ends_the_process(tmp_
 
 def test_new_pixel_data_are_closed_when_the_result_is_written(tmp_path):
     with Looker(Pixels()).beside(tmp_path) as look:
-        file = look._scratch()
+        file = look.scratch()
 
     assert file.closed
 
