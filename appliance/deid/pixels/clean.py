@@ -96,19 +96,11 @@ class Cleaner:
         if isinstance(fixed, Refused):
             return fixed
         first = Searched(0, (), ()) if ask.task.text is Text.NONE else self._search(reader, ask)
-        places, recoded, left = list(first.places), None, first.found
-        for _ in range(ROUNDS):
-            if not fixed and not places and not overlay_bits(reader.original.dataset, reader.form):
-                break
-            recoded = self._hidden(reader, [box for _, box in fixed], places)
-            again = self._search(_result(reader.original, recoded), ask)
-            left = again.found
-            more = [each for each in again.places if each.found.confidence >= READABLE]
-            if not more or ask.task.text is Text.NONE:
-                break
-            places += more
-        if ask.prove and (frames := _naming(left, ask)):
-            return Refused(Reason.TEXT_LEFT, f"{ask.task.rule} It stands in frame {frames[0] + 1}.")
+        places, recoded, named = list(first.places), None, _naming(first.found, ask)
+        if fixed or places or overlay_bits(reader.original.dataset, reader.form):
+            recoded, named = self._hidden_and_proven(reader, [box for _, box in fixed], places, ask)
+        if ask.prove and named:
+            return Refused(Reason.TEXT_LEFT, f"{ask.task.rule} It stands in frame {named[0] + 1}.")
         looked = Looked(
             rule=ask.task.rule,
             frames=reader.form.frames,
@@ -119,6 +111,27 @@ class Cleaner:
         if recoded is None:
             return Cleaned(looked, reader.form.transfer_syntax)
         return Cleaned(looked, recoded.transfer_syntax, recoded.put, recoded.remove)
+
+    def _hidden_and_proven(
+        self, reader: FrameReader, fixed: Sequence[Box], places: list[Place], ask: Ask
+    ) -> tuple[Recoded, list[int]]:
+        """Return the pixels with all hidden, and the frames of them in which a text was found that names the patient.
+
+        Adds to ``places`` what can be read only now. That is hidden, too; what it leaves is searched again only while
+        it names the patient: black adds no text.
+        """
+        room, turn = self.scratch(), 0
+        while True:
+            turn += 1
+            recoded = _hidden(reader, fixed, places, room)
+            again = self._search(_result(reader.original, recoded), ask)
+            named = _naming(again.found, ask)
+            more = [each for each in again.places if each.found.confidence >= READABLE]
+            if not more or ask.task.text is Text.NONE:
+                return recoded, named
+            places += more
+            if not named or turn == ROUNDS:
+                return _hidden(reader, fixed, places, room), named
 
     def _search(self, reader: FrameReader, ask: Ask) -> Searched:
         """Look at every frame that shows something new."""
@@ -135,17 +148,6 @@ class Cleaner:
                     if ask.task.text is not Text.IDENTIFYING or not ask.judge.may_stay(each):
                         places.append(place(number, each, seen[-1]))
         return Searched(len(looks), tuple(found), tuple(bounded(each, looks) for each in places))
-
-    def _hidden(self, reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place]) -> Recoded:
-        """Write all frames, what is to be hidden black."""
-
-        def boxes(number: int) -> Sequence[Box]:
-            if not places:
-                return fixed
-            picture = reader.picture(number)
-            return [*fixed, *(each.found.box for each in places if each.stands_in(number, picture))]
-
-        return mask(reader, boxes, self.scratch())
 
     def _found(self, each: Place) -> Hidden:
         return _told(each.frame + 1, each.found.box, self._engine)
@@ -169,6 +171,20 @@ def _fixed(reader: FrameReader, ask: Ask) -> tuple[tuple[str, Box], ...] | Refus
     if not boxes and ask.task.text is Text.NONE:
         return Refused(Reason.BURNED_IN_RISK, f"{ask.task.rule} No region is known for this device.")
     return tuple(boxes)
+
+
+def _hidden(reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place], room: BinaryIO) -> Recoded:
+    """Write all frames into ``room``, from its beginning, what is to be hidden black."""
+
+    def boxes(number: int) -> Sequence[Box]:
+        if not places:
+            return fixed
+        picture = reader.picture(number)
+        return [*fixed, *(each.found.box for each in places if each.stands_in(number, picture))]
+
+    room.seek(0)
+    room.truncate()
+    return mask(reader, boxes, room)
 
 
 def _pictures(reader: FrameReader) -> Iterator[Picture]:

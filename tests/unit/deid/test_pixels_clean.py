@@ -180,6 +180,16 @@ def test_what_comes_to_light_when_a_larger_text_is_gone_is_hidden_in_another_rou
     assert not (result.pixel_array == 255).any()
 
 
+@pytest.mark.parametrize(("bars", "looks"), [((), 1), ((NAME,), 2), ((OTHER, MEASURE), 2), ((OTHER, NAME), 3)])
+def test_an_image_is_searched_once_and_again_for_the_proof_and_more_often_only_for_a_name(bars, looks, clean):
+    pixels = frames(*((0, 10, 4 + 10 * number, width) for number, width in enumerate(bars)))
+    finder = Bars(most=1)
+
+    _, result = clean(us(pixels), finder=finder)
+
+    assert finder.looks == looks and not (result.pixel_array == 255).any()
+
+
 def test_text_that_names_the_patient_and_is_left_is_refused_unless_somebody_accepts_it(clean):
     pixels = frames((0, 10, 4, NAME))
     blind = {"finder": None, "rules": "Pixels: []\nTransformations:\n- Scope: {Labels: ALL}\n"
