@@ -43,7 +43,8 @@ def decoded(data: bytes, stream: Stream, form: PixelForm, family: Family) -> NDA
             case Family.JPEG | Family.JPEG_LOSSLESS:
                 frame = _jpeg(data, stream)
             case Family.JPEG_LS:
-                frame = imagecodecs.jpegls_decode(data)
+                # CharLS 2.4.3 turns for seconds in a stream without an end.
+                frame = imagecodecs.jpegls_decode(data[: _end_of(data.rfind(_END)) + 2])
             case _:
                 # HTJ2K too: imagecodecs 2026.3.6 tells nobody when OpenJPH fails, OpenJPEG's failures it does.
                 frame = imagecodecs.jpeg2k_decode(data[stream.begins :])
@@ -59,15 +60,21 @@ def _jpeg(data: bytes, stream: Stream) -> NDArray[Any]:
 
     So a stream that ends early is one whose picture depends on what is put behind it.
     """
-    end = data.find(_END, stream.scan)
-    if end < 0:
-        raise Malformed("A JPEG stream has no end.")
+    end = _end_of(data.find(_END, stream.scan))
+    while data[end - 1] == 0xFF:
+        end -= 1  # fill bytes, which DCMTK writes: T.81 B.1.1.2
     as_is = "ycbcr" if stream.samples == 3 else None  # from and to the same colours: nothing is turned
-    frame = imagecodecs.jpeg8_decode(data[: end + 2], colorspace=as_is, outcolorspace=as_is)
+    frame = imagecodecs.jpeg8_decode(data[:end] + _END, colorspace=as_is, outcolorspace=as_is)
     again = imagecodecs.jpeg8_decode(data[:end] + _ANOTHER_END, colorspace=as_is, outcolorspace=as_is)
     if not np.array_equal(frame, again):
         raise Malformed("A JPEG stream ends early.")
     return frame
+
+
+def _end_of(at: int) -> int:
+    if at < 0:
+        raise Malformed("A JPEG stream has no end.")
+    return at
 
 
 def _cells(frame: NDArray[Any], stream: Stream, form: PixelForm) -> NDArray[Any]:

@@ -41,7 +41,7 @@ def encoded(frame: NDArray[Any], form: PixelForm) -> bytes:
     segments = []
     for sample in range(form.samples):
         for byte in reversed(range(width)):
-            segment = bytes(imagecodecs.packbits_encode(np.ascontiguousarray(planes[:, :, sample, byte]), axis=-1))
+            segment = bytes(imagecodecs.packbits_encode(planes[:, :, sample, byte].copy(), axis=-1))
             segments.append(segment + bytes(len(segment) % 2))
     starts = [_HEADER.size]
     for segment in segments[:-1]:
