@@ -16,7 +16,7 @@ from tests.peers.appliance_process import KEY, Appliance
 from tests.peers.caller import CT, EXPLICIT, Caller
 
 MiB = 1024 * 1024
-GROWTH = 30 * MiB  # an ordinary image takes far less memory, the large one far more
+LARGE = 30 * MiB
 
 
 def images(seed, count, **more):
@@ -47,20 +47,20 @@ def delivered(folder):
 
 
 @contextmanager
-def killer_of_large_workers(edge):
-    """What the kernel does when memory runs out: SIGKILL to a worker that has grown by GROWTH."""
+def killer_of_large_work(edge):
+    """What the kernel does when memory runs out: SIGKILL to a worker, here to whoever has an original of LARGE open.
+
+    Not by the memory that it takes: that is over in a moment, the file stays open as long as it is worked on.
+    """
     killed, stop = [], threading.Event()
-    limit = max(map(_resident, _workers(edge))) + GROWTH
 
     def watch():
         while not stop.is_set():
-            workers, until = _workers(edge), time.monotonic() + 0.1
-            while time.monotonic() < until:
-                for pid in workers:
-                    if pid not in killed and _resident(pid) > limit:
-                        with suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-                            killed.append(pid)
+            for pid in _workers(edge):
+                if pid not in killed and _has_large_file_open(pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -75,18 +75,18 @@ def _workers(edge):
     return [pid for pid, words in edge.processes().items() if any("forkserver" in word for word in words)]
 
 
-def _resident(pid):
+def _has_large_file_open(pid):
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return any(each.stat().st_size > LARGE for each in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it ended, or closed it, while we looked
+        return False
 
 
 def test_an_image_that_ends_its_workers_is_quarantined_and_its_neighbours_are_forwarded(tmp_path):
     large = make.with_private(make.ct(seed="large"))
     large.private_block(0x0029, "PHANTOM PRIVATE").add_new(0x05, "UT", "All is well. " * (4 * MiB))
     neighbours = images("neighbours", 30)
-    with Appliance(tmp_path / "edge", shelf(tmp_path / "shelf")) as edge, killer_of_large_workers(edge) as killed:
+    with Appliance(tmp_path / "edge", shelf(tmp_path / "shelf")) as edge, killer_of_large_work(edge) as killed:
         make.stored(tmp_path / "large.dcm", large)
         store(edge.port, neighbours[:10])
         edge.drop(tmp_path / "large.dcm")
