@@ -112,4 +112,6 @@ class Settling:
         if waited < self._patience_s or waited == 0:
             return None
         still = tuple(sorted(f for f in seen.files if now - item.since[f] >= self._quiet_s and now > item.since[f]))
-        return Settled(key, still, waited, whole=False) if still else None
+        # What left it meanwhile was a change of the item, but of nothing that is still there.
+        whole = len(still) == len(seen.files) and not seen.unfinished
+        return Settled(key, still, waited, whole=whole) if still else None

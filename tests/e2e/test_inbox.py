@@ -568,7 +568,7 @@ def test_ten_thousand_files_brought_in_every_way_are_each_taken_once_and_none_is
             writer.join()
         wanted = {f"{STEM}{index * 100_000 + number:010d}" for index in range(4) for number in range(count)}
         until(lambda: len(edge.rows()) >= len(wanted), "all rows", 4 * PATIENCE_S, every_s=0.5)
-        # The more a scan has to look at the longer it waits for the next.
+        # The longer a scan took the longer it is until the next.
         until(lambda: not edge.waiting(), "an empty folder", 4 * PATIENCE_S, every_s=0.5)
 
     rows = Counter(row[0] for row in edge.rows())

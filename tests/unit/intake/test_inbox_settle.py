@@ -99,6 +99,24 @@ def test_what_never_falls_quiet_is_taken_file_by_file_after_the_patience():
     assert files[-2] not in settled[0].files
 
 
+def test_what_is_left_of_a_restless_item_is_the_whole_of_it_however_rarely_one_looks():
+    settling = Settling(60)
+    rarely = 60.0 * PATIENCE
+    settling.update(0.0, {"study": seen(A)})
+    (part,) = settling.update(rarely, {"study": seen(A, B)})
+    settling.begin_anew("study", rarely)
+
+    (rest,) = settling.update(2 * rarely, {"study": seen(B)})
+    settling.begin_anew("study", 2 * rarely)
+
+    assert (part.files, part.whole) == ((A,), False)
+    assert (rest.files, rest.whole) == ((B,), True)
+    under_way = seen(("study", "c"), unfinished=[("study", "d.part")])
+    settling.update(3 * rarely, {"study": seen(("study", "c"), B)})
+    (still,) = settling.update(4 * rarely, {"study": under_way})
+    assert not still.whole
+
+
 def test_files_put_back_wait_a_quiet_time_again():
     settling = Settling(60)
     settling.update(0.0, {"study": seen(A)})
