@@ -195,7 +195,7 @@ class Appliance:
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
-    def until(self, true: Callable[[], object], what: str) -> None:
+    def until(self, true: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
         """Return once ``true()``; else fail with what the appliance says of itself."""
 
         def true_while_it_runs() -> object:
@@ -203,9 +203,9 @@ class Appliance:
                 raise AssertionError(f"not {what}: it ended with {self._process.returncode}\n{self.log[-3000:]}")
             return true()
 
-        if not until(true_while_it_runs, every_s=0.1):
+        if not until(true_while_it_runs, seconds=seconds, every_s=0.1):
             said = self.cli("queue", "--json").stdout
-            raise AssertionError(f"not {what} within {PATIENCE_S} s\n{said}\n{self.log[-3000:]}")
+            raise AssertionError(f"not {what} within {seconds} s\n{said}\n{self.log[-3000:]}")
 
     def until_states(self, **wanted: int) -> dict[str, int]:
         """Wait until exactly so many instances are in these states and none in others; return them."""
