@@ -37,6 +37,17 @@ def test_the_senders_first_transfer_syntax_wins_in_every_context() -> None:
     assert [(c.context, c.result, c.transfer_syntax) for c in answers] == [(1, ACCEPTED, JPEG), (3, ACCEPTED, IMPLICIT)]
 
 
+@pytest.mark.parametrize(("wanted", "answered"), [(b"", []), (struct.pack(">HH", 0, 0), [struct.pack(">HH", 1, 1)])])
+def test_whoever_proposes_a_window_of_operations_is_told_one_at_a_time(wanted: bytes, answered: list[bytes]) -> None:
+    request = read_request(request_body({1: (CT, [EXPLICIT])}, user=item(0x53, wanted) if wanted else b""))
+
+    answer = associate.acceptance(request, negotiate(request), 131072)
+
+    windows = [answer[at + 4 : at + 8] for at in range(len(answer)) if answer[at : at + 4] == b"\x53\x00\x00\x04"]
+    assert windows == answered
+    assert item(0x51, struct.pack(">I", 131072)) in answer
+
+
 def test_an_unknown_transfer_syntax_that_comes_first_is_taken_too() -> None:
     request = read_request(request_body({1: (CT, ["1.3.6.1.4.1.99999.1", EXPLICIT])}))
 
