@@ -1,5 +1,6 @@
 """A Research PACS configuration loads unchanged and means what its documents say, without its program's faults."""
 
+import hashlib
 from datetime import datetime
 
 import pytest
@@ -307,3 +308,42 @@ def test_c19_nothing_is_transcoded_by_a_detour(rules):
     result = passed(make.ct(), read, make.IMPLICIT)
 
     assert result.file_meta.TransferSyntaxUID == make.EXPLICIT
+
+
+def test_c18_what_was_once_asked_for_an_instance_is_not_done_to_it_again(tmp_path):
+    body = make.file(make.ct())
+    for name in ("tried", "now"):
+        (tmp_path / name).mkdir()
+    now = rules_from("Profile: Basic\n", tmp_path / "now")
+    before = written(body, now)
+
+    written(body, rules_from("Profile: none\nReplace: [{TagPatterns: StudyID, Value: X}]\n", tmp_path / "tried"),
+            accepted={"identifier-left"})  # fmt: skip
+
+    assert written(body, now) == before
+
+
+def test_c37_nobody_without_the_key_can_compute_a_pseudonym(rules):
+    data, read = make.ct(), rules("Profile: Basic\n")
+    one, other = passed(data, read), passed(data, read, key=b"another key, thirty-two bytes...")
+    computed = {
+        hashlib.new(kind, text.encode()).hexdigest().upper()
+        for kind in ("md5", "sha1", "sha256")
+        for text in (data.PatientID, data.SOPInstanceUID, f"site{data.PatientID}", f"st-{data.PatientID}")
+    }
+
+    for keyword in ("PatientID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "AccessionNumber"):
+        assert one.get(keyword) not in (data.get(keyword), other.get(keyword)), keyword
+    number = int(one.SOPInstanceUID.removeprefix("2.25."))
+    assert not any(f"{number:032X}" in digest for digest in computed)
+
+
+def test_c38_what_no_block_means_is_de_identified_all_the_same(rules):
+    read = rules(
+        "Labels:\n- {Name: MR, DICOMQueryFilter: Modality StrEquals MR}\n"
+        "Transformations:\n- Scope: {Labels: MR}\n  DeleteTags: [{TagPatterns: StudyID, Action: Remove}]\n"
+    )
+    result = passed(make.ct(), read)
+
+    assert result.PatientIdentityRemoved == "YES"
+    assert "Invented" not in str(result)
