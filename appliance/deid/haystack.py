@@ -65,7 +65,7 @@ def haystack(values: Iterable[tuple[Element, DataSet]]) -> Haystack:
         elif vr in _NUMBER_VRS:
             numbers.append(value)
         else:
-            for piece in (value, *unpacked(value)):
+            for piece in (value, *(unpacked(value) if len(value) >= LEAST else ())):
                 raw.append(piece)
                 guessed += _meant(piece)
             if vr in _WHOLE_NUMBERS and len(value) <= _MOST_NUMBERS:

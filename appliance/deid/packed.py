@@ -13,12 +13,13 @@ _STREAM = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # RFC 1952, RFC 1
 LEAST = 12  # bytes of a value that can hold any of these
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}[\r\n]{0,2}){3,}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
 _BASE64_OF_URLS = re.compile(rb"[A-Za-z0-9_-]{12,}")  # RFC 4648, Section 5
+_ANY = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]|[A-Za-z0-9+/_-]{10}|(?:[0-9A-Fa-f]{2}[ :-]?){5}")
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}[ :-]?){5,}")
 
 
 def unpacked(value: bytes, depth: int = _DEPTH) -> Iterator[bytes]:
     """Yield what is packed in ``value``, and what is packed in that."""
-    if not depth:
+    if not depth or _ANY.search(value) is None:
         return
     for inside in (*_streams(value), *_decoded(value)):
         yield inside

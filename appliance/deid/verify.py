@@ -6,7 +6,7 @@ that remains, at any depth, of any VR, is searched. A new value that we made is 
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from appliance.deid.clues import Clues
@@ -49,6 +49,11 @@ class SecondLook:
     clues: Clues
     uids: frozenset[str]
     dates: frozenset[str] = frozenset()
+    _long: tuple[tuple[str, str], ...] = field(init=False, repr=False)  # parts of names, and as they are misread
+
+    def __post_init__(self) -> None:
+        long = tuple((word, _misread(word)) for word in self.clues.words if len(word) >= _LEAST_INSIDE)
+        object.__setattr__(self, "_long", long)
 
     def first_hit(
         self,
@@ -118,12 +123,10 @@ class SecondLook:
 
     def _has_words_otherwise(self, text: str) -> bool:
         """Whether a long name stands in what people wrote with marks between its letters, backwards, or misread."""
-        squeezed = text.translate(_SQUEEZE)
-        misread = _misread(squeezed)
-        for word in self.clues.words:
-            if len(word) >= _LEAST_INSIDE and (
-                word in squeezed or word[::-1] in squeezed or (word.isascii() and _misread(word) in misread)
-            ):
+        if self._long:
+            squeezed = text.translate(_SQUEEZE)
+            searched = f"{squeezed}\n{squeezed[::-1]}\n{_misread(squeezed)}"
+            if any(word in searched or misread in searched for word, misread in self._long):
                 return True
         return bool(self.clues.bones) and not self.clues.bones.isdisjoint(map(bones_of, _WORD.findall(text)))
 
