@@ -6,7 +6,7 @@ VENV   ?= .venv
 CONFIG ?= appliance.yaml
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
-PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age prometheus prometheus-alertmanager
+PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age fonts-dejavu-core fonts-liberation prometheus prometheus-alertmanager
 
 .PHONY: setup demo run test check bench bundle lock
 
