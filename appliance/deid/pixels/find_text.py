@@ -4,6 +4,7 @@ Made for hiding: a place too many costs some pixels, a place too few a name. Loc
 connection. Measured in tests/bench/bench_pixels_text.py on images whose texts are known.
 """
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ class TextFinder:
     name = NAME
 
     def __init__(self, *, threads: int = 1) -> None:
+        cv2.setNumThreads(threads)  # or it starts one for each core, in each of several workers
         self.version = engine_version()
         self._seer, self._reader = Seer(threads=threads), Reader(threads=threads)
 
