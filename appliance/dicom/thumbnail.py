@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.dicom.codec.meaning import rgb_of
 from appliance.dicom.element import PIXEL_DATA, Bulk, DataSet, Tag
 
 EDGE = 160  # pixels of the longer side
@@ -43,7 +44,7 @@ def thumbnail(data_set: DataSet, source: BinaryIO, edge: int = EDGE) -> bytes | 
     planes = _number(data_set, _PLANAR) == 1
     shaped = values.reshape(3, rows, columns).transpose(1, 2, 0) if planes else values.reshape(rows, columns, 3)
     small = shaped[::step, ::step]
-    return png(small if kind == "RGB" else _rgb(small))
+    return png(small if kind == "RGB" else rgb_of(small))
 
 
 def png(picture: NDArray[Any]) -> bytes:
@@ -64,13 +65,6 @@ def _greys(values: NDArray[Any], *, inverted: bool) -> NDArray[Any]:
     scaled = (numbers - low) / max(high - low, 1.0) * 255
     greys: NDArray[Any] = np.clip(scaled, 0, 255).astype(np.uint8)
     return 255 - greys if inverted else greys
-
-
-def _rgb(ybr: NDArray[Any]) -> NDArray[Any]:
-    """Source: PS3.3 C.7.6.3.1.2."""
-    y, blue, red = (ybr[..., n].astype(np.float64) - (0, 128, 128)[n] for n in range(3))
-    colours = np.stack((y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue), axis=-1)
-    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
 
 
 def _first(data_set: DataSet, source: BinaryIO, length: int) -> bytes | None:

@@ -9,7 +9,8 @@ from appliance.dicom.element import PIXEL_DATA, DataSet, Tag, tag_text
 from appliance.dicom.part10 import Part10
 from appliance.errors import CannotDecode, Malformed
 
-MOST_FRAME_BYTES = 256 * 1024 * 1024  # of one decoded frame; a mammogram has 27 MB, a whole breast slice less
+MOST_FRAME_BYTES = 256 * 1024 * 1024  # of one decoded frame; a mammogram has 27 MB
+MOST_FRAMES = 1_000_000  # of one instance; a cine has some hundreds, a whole slide some ten thousand
 
 _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
@@ -70,7 +71,7 @@ def pixel_form(original: Part10) -> PixelForm:
     """Return the form of an instance's pixels.
 
     Raises Malformed for attributes that are missing or contradict one another; CannotDecode for pixels of a kind that
-    nobody here reads (float, more than three samples, no pixels at all) and for frames above MOST_FRAME_BYTES.
+    nobody here reads (float, more than three samples, no pixels at all), and for too large or too many frames.
     """
     data = original.dataset
     if PIXEL_DATA not in data:
@@ -109,6 +110,8 @@ def _check(form: PixelForm) -> None:
         raise Malformed("Photometric Interpretation (0028,0004) and Samples per Pixel (0028,0002) contradict.")
     if form.planar not in (0, 1):
         raise Malformed("Planar Configuration (0028,0006) is neither 0 nor 1.")
+    if form.frames > MOST_FRAMES:
+        raise CannotDecode(f"It has more than {MOST_FRAMES} frames.")
     if form.cells * form.dtype.itemsize > MOST_FRAME_BYTES:
         raise CannotDecode(f"A frame of {form.rows} x {form.columns} is larger than {MOST_FRAME_BYTES} bytes.")
 

@@ -65,6 +65,7 @@ def test_cells_of_another_size_are_refused(syntax):
         ({"SamplesPerPixel": 4}, "Samples per Pixel"),
         ({"PhotometricInterpretation": "CMYK"}, "Photometric"),
         ({"Rows": 60000, "Columns": 60000}, "larger than"),
+        ({"NumberOfFrames": 1_000_001}, "frames"),
     ],
 )
 def test_what_is_not_read_is_told_by_its_attribute(attributes, why):
