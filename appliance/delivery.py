@@ -11,6 +11,7 @@ from appliance.yamlfile import demand
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # hosts that nobody can listen to on the way
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_PLUGIN = "/dicom-web"  # where Orthanc's DICOMweb plug-in answers unless it is told otherwise
 
 
 def is_name(text: str) -> bool:
@@ -73,6 +74,26 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """How a destination can be asked to delete what was delivered. A folder needs none: its files are removed."""
+
+    kind: Literal["none", "dicomweb", "orthanc"] = "none"  # none: only a person can delete there
+    rest_url: str = ""  # orthanc: its REST root; left out: url without /dicom-web
+
+    def __post_init__(self) -> None:
+        demand(
+            self.kind == "orthanc" or not self.rest_url,
+            f"rest_url means nothing with kind {self.kind}. Name kind orthanc or remove it.",
+        )
+        if self.rest_url:
+            parts = urlsplit(self.rest_url)
+            demand(_is_web(self.rest_url), "rest_url must begin http:// or https:// and name a host.")
+            demand(not parts.username and not parts.password, "rest_url must not hold a user or password; use auth.")
+            demand(not parts.query and not parts.fragment, "rest_url must end with Orthanc's root.")
+            object.__setattr__(self, "rest_url", self.rest_url.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """Where READY instances go: a DICOMweb root, or a folder."""
 
@@ -87,6 +108,7 @@ class Destination:
     connections: int = 4
     batch_mb: int = 64  # per STOW-RS request, at most
     batch_instances: int = 100
+    recall: Recall = field(default_factory=Recall)
 
     def __post_init__(self) -> None:
         demand(is_name(self.name), "name must be lower-case letters, digits, '-' or '_'.")
@@ -103,6 +125,22 @@ class Destination:
         demand(1 <= self.connections <= 32, "connections must be 1 to 32.")
         demand(1 <= self.batch_mb <= 1024, "batch_mb must be 1 to 1024.")
         demand(1 <= self.batch_instances <= 1000, "batch_instances must be 1 to 1000.")
+        self._check_recall()
+
+    def _check_recall(self) -> None:
+        demand(
+            self.recall.kind == "none" or self.folder is None,
+            "recall is for a url: from a folder recalled files are removed. Take recall out.",
+        )
+        demand(
+            self.recall.kind != "orthanc" or bool(self.rest_url),
+            "recall of kind orthanc needs rest_url, Orthanc's REST root, because url does not end with /dicom-web.",
+        )
+
+    @property
+    def rest_url(self) -> str:
+        """Orthanc's REST root; "" if it is not known."""
+        return self.recall.rest_url or (self.url.removesuffix(_PLUGIN) if self.url.endswith(_PLUGIN) else "")
 
 
 def is_covered(url: str) -> bool:

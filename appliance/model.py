@@ -166,3 +166,21 @@ class Parcel:
     file: Path
     attempts: int
     source: str = UNLISTED  # closed label of who sent the original
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """An instance to be taken back from a destination. Pseudonymous facts only.
+
+    series    "" where the outbox was lost and it is not known any more
+    deleted   whether the destination has accepted to delete it: only its absence is to be confirmed
+    attempts  how often the destination was asked, this time included
+    """
+
+    sop_instance: str
+    destination: str
+    out: str
+    study: str
+    series: str
+    deleted: bool
+    attempts: int

@@ -33,7 +33,7 @@ from appliance.reasons import Reason
 CHUNK = 1024 * 1024
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")  # PS3.5 Section 9.1
 _LONGEST_UID = 64
-_DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Folder:
@@ -111,7 +111,7 @@ class Folder:
                 with suppress(FileExistsError):
                     os.mkdir(name, 0o770, dir_fd=handle)  # setgid as the folder above has it
                     os.fsync(handle)
-                below = os.open(name, _DOWN, dir_fd=handle)
+                below = os.open(name, DOWN, dir_fd=handle)
             finally:
                 os.close(handle)
             handle = below

@@ -90,7 +90,7 @@ class Stow:
         except LoginFailed as failed:
             return Receipt(unavailable=Unavailable(None, str(failed)))
         except (requests.RequestException, HTTPError, AnswerTooLong, OSError) as error:
-            return _broke_off(error, parcels)
+            return broke_off(error, parcels)
 
     def look(self, parcel: Parcel) -> There:
         """Fetch the instance back and compare its Data Set. Source: PS3.18 Section 10.4."""
@@ -147,18 +147,22 @@ class Stow:
             self._url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
         ) as answer:
             after_s = retry_after(answer.headers.get("Retry-After"), self._now())
-            return answer.status_code, after_s, self._read(answer)
+            return answer.status_code, after_s, whole_answer(answer, self._timeout_s, self._clock)
 
-    def _read(self, answer: requests.Response) -> bytes:
-        """Return the body, bounded in size and in time: the time-out of requests is between bytes only."""
-        deadline = self._clock() + self._timeout_s
-        read = bytearray()
-        # read1, because iter_content(n) of requests 2.34 comes back only with n bytes, however slowly they drip.
-        while chunk := answer.raw.read1(ANSWER_CHUNK, decode_content=True):
-            read += chunk
-            if len(read) > LARGEST_ANSWER or self._clock() > deadline:
-                raise AnswerTooLong
-        return bytes(read)
+
+def whole_answer(answer: requests.Response, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> bytes:
+    """Return the body, bounded in size and in time: the time-out of requests is between bytes only.
+
+    Raises AnswerTooLong.
+    """
+    deadline = clock() + timeout_s
+    read = bytearray()
+    # read1, because iter_content(n) of requests 2.34 comes back only with n bytes, however slowly they drip.
+    while chunk := answer.raw.read1(ANSWER_CHUNK, decode_content=True):
+        read += chunk
+        if len(read) > LARGEST_ANSWER or clock() > deadline:
+            raise AnswerTooLong
+    return bytes(read)
 
 
 @contextmanager
@@ -179,7 +183,7 @@ def _opened(parcels: Sequence[Parcel], boundary: str) -> Iterator[MultipartBody]
         yield body
 
 
-def _broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
+def broke_off(error: Exception, parcels: Sequence[Parcel]) -> Receipt:
     """Judge a request that got no whole answer: whether anything was stored is not known, so all go again."""
     if isinstance(error, requests.exceptions.SSLError):
         return Receipt(
@@ -249,15 +253,20 @@ def new_session(destination: config.Destination) -> requests.Session:
     return session
 
 
-def connect(destination: config.Destination, environment: Mapping[str, str] = os.environ) -> list[Stow]:
-    """Return one Stow for each of the destination's connections; they share the login."""
+def login_to(destination: config.Destination, environment: Mapping[str, str] = os.environ) -> Login:
+    """Return the login of a destination, which its connections share."""
     token_session = requests.Session()
     token_session.trust_env = False
     token_session.proxies = requests.utils.get_environ_proxies(destination.auth.token_url, no_proxy=None)
     token_session.verify = True if destination.ca is None else str(destination.ca)
-    shared = login(
+    return login(
         destination.auth, token_session, timeout_s=destination.timeout_s, clock=time.monotonic, environment=environment
     )
+
+
+def connect(destination: config.Destination, environment: Mapping[str, str] = os.environ) -> list[Stow]:
+    """Return one Stow for each of the destination's connections; they share the login."""
+    shared = login_to(destination, environment)
     return [
         Stow(destination.url, new_session(destination), shared, timeout_s=destination.timeout_s)
         for _ in range(destination.connections)

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs
 
 import pydicom
 
+from tests.peers.fake_archive import FakeArchive
 from tests.peers.ports import free_port
 
 Named = tuple[str, str]  # SOP Class UID, SOP Instance UID
@@ -88,6 +89,7 @@ class FakeCloud:
 
     keeps     True: an instance that it has is not replaced, and yet named as stored, as Orthanc's default does
     authorize given the Authorization header ("" without), says whether to let the request in
+    archive   how it is searched and what may be deleted there
     tokens    what the token endpoint hands out, one after the other; the last for ever
     """
 
@@ -106,6 +108,7 @@ class FakeCloud:
         self.lets_look = True  # False: 403 to WADO-RS
         self.when: Callable[[list[str]], bool] = lambda _: False  # given a request's UIDs: whether ``then`` is done
         self.then = ok
+        self.archive = FakeArchive(self.stored)
         self._script: list[Act] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -165,10 +168,15 @@ class FakeCloud:
                 cloud.connections += 1
 
             def do_POST(self) -> None:
-                cloud._token(self) if self.path.startswith("/token") else cloud._store(self)
+                if not cloud.archive.answers(self):
+                    cloud._token(self) if self.path.startswith("/token") else cloud._store(self)
 
             def do_GET(self) -> None:
-                cloud._retrieve(self)
+                if not cloud.archive.answers(self):
+                    cloud._retrieve(self)
+
+            def do_DELETE(self) -> None:
+                cloud.archive.answers(self)
 
             def log_message(self, *_: object) -> None:
                 pass

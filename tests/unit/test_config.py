@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from appliance import config
+from appliance.delivery import Recall
 from appliance.errors import ConfigError
 
 MINIMAL = """\
@@ -137,6 +138,17 @@ def test_a_wrong_setting_is_told_with_file_line_and_what_to_write(written, more,
             "{name: a, url: 'https://x', auth: {kind: bearer, token: s3cret}}",
             "'destinations[0].auth.token' is not a known",
         ),
+        (
+            "{name: a, url: 'https://x', recall: {kind: magic}}",
+            "'destinations[0].recall.kind' must be one of: none, dicomweb, orthanc.",
+        ),
+        ("{name: a, url: 'https://x', recall: {rest_url: 'https://y'}}", "rest_url means nothing with kind none."),
+        ("{name: a, url: 'https://x', recall: {kind: orthanc}}", "recall of kind orthanc needs rest_url"),
+        (
+            "{name: a, url: 'https://x', recall: {kind: orthanc, rest_url: 'https://u:p@y'}}",
+            "rest_url must not hold a user or password; use auth.",
+        ),
+        ("{name: a, folder: out, recall: {kind: dicomweb}}", "from a folder recalled files are removed."),
         ("{name: a, url: 'https://x', existing: maybe}", "'destinations[0].existing' must be one of: replaced, kept."),
         (
             "{name: a, url: 'http://pacs.example.org/d', auth: {kind: basic, user: u, password_file: p}}",
@@ -258,3 +270,10 @@ def test_a_notification_that_could_not_work_or_would_show_a_secret_is_an_error_w
         config.load(file)
 
     assert raised.value.line == 4
+
+
+def test_the_rest_root_of_an_orthanc_follows_from_its_dicomweb_root_unless_it_is_given():
+    implied = config.Destination("a", url="https://x/dicom-web/", recall=Recall("orthanc"))
+    given = config.Destination("a", url="https://x/web", recall=Recall("orthanc", rest_url="https://y/orthanc/"))
+
+    assert (implied.rest_url, given.rest_url) == ("https://x", "https://y/orthanc")
