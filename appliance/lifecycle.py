@@ -38,6 +38,19 @@ class Event(StrEnum):
     SOME_REFUSED = "some-refused"  # nothing waits any more, and a destination refused for good
 
 
+class RecallState(StrEnum):
+    """How far an instance is taken back from a destination. A row beside the delivery: the instance keeps its state.
+
+    While it is REQUESTED or DELETED, no later version of the instance is sent there: it would be deleted as well.
+    """
+
+    REQUESTED = "REQUESTED"  # to be looked for there, and deleted
+    DELETED = "DELETED"  # the destination accepted to delete it; its absence is to be confirmed
+    ABSENT = "ABSENT"  # confirmed: it was searched there, and not found
+    IMPOSSIBLE = "IMPOSSIBLE"  # a person has to delete it, or look, there; looked for once a day
+    REPLACED = "REPLACED"  # a later version took its place there
+
+
 INSIDE = frozenset({State.RECEIVED, State.HELD, State.QUARANTINED, State.DISCARDED, State.PASSED})
 OUTSIDE = frozenset({State.READY, State.FORWARDED, State.REJECTED})
 
@@ -72,6 +85,19 @@ INSIDE_MOVES: dict[tuple[State, Event], State] = {
 OUTSIDE_MOVES: dict[tuple[State, Event], State] = {
     (State.READY, Event.ALL_STORED): State.FORWARDED,
     (State.READY, Event.SOME_REFUSED): State.REJECTED,
+}
+
+# Moves of a recall. Asked for again by a person, it begins again from any state.
+RECALL_MOVES: dict[RecallState, frozenset[RecallState]] = {
+    RecallState.REQUESTED: frozenset(
+        {RecallState.DELETED, RecallState.ABSENT, RecallState.IMPOSSIBLE, RecallState.REPLACED}
+    ),
+    RecallState.DELETED: frozenset(
+        {RecallState.DELETED, RecallState.ABSENT, RecallState.IMPOSSIBLE, RecallState.REPLACED}
+    ),
+    RecallState.IMPOSSIBLE: frozenset({RecallState.IMPOSSIBLE, RecallState.ABSENT, RecallState.REPLACED}),
+    RecallState.ABSENT: frozenset(),
+    RecallState.REPLACED: frozenset(),
 }
 
 TRANSITIONS = INSIDE_MOVES | OUTSIDE_MOVES

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.lifecycle import State
+from appliance.lifecycle import RecallState, State
 
 UNLISTED = "unlisted"  # the source of whoever is not configured: raw AE titles and folder names go nowhere else
 ONLY_PROJECT = "main"  # the project of a site that configures none
@@ -173,8 +173,10 @@ class Recall:
     """An instance to be taken back from a destination. Pseudonymous facts only.
 
     series    "" where the outbox was lost and it is not known any more
-    deleted   whether the destination has accepted to delete it: only its absence is to be confirmed
-    attempts  how often the destination was asked, this time included
+    out       outside name of its latest version there
+    state     REQUESTED: to be looked for and deleted; DELETED: asked for already, to be confirmed, and asked for again
+              while it is there; IMPOSSIBLE: only to be looked for
+    attempts  how often the destination answered in this state, without another coming of it
     """
 
     sop_instance: str
@@ -182,5 +184,5 @@ class Recall:
     out: str
     study: str
     series: str
-    deleted: bool
-    attempts: int
+    state: RecallState
+    attempts: int = 0

@@ -74,6 +74,7 @@ class Reason(Enum):
     ALREADY_THERE_DIFFERENT = "already-there-different"
     TOO_LARGE_FOR_DESTINATION = "too-large-for-destination"
     DESTINATION_REMOVED = "destination-removed"
+    RECALLED = "recalled"
 
     @property
     def words(self) -> Advice:
@@ -256,6 +257,11 @@ WORDS: dict[Reason, Advice] = {
     Reason.DESTINATION_REMOVED: Advice(
         "Its destination is no longer in the configuration and was abandoned by command.",
         f"It was not stored there. Put the destination back, {_RELEASE}. {_DISCARD}",
+    ),
+    Reason.RECALLED: Advice(
+        "It was recalled while it waited for a destination.",
+        "It was withdrawn before it left; what other destinations have: 'appliance recall --list'. Correct what was "
+        f"wrong, {_RELEASE}. {_DISCARD}",
     ),
 }
 

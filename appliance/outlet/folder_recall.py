@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from appliance.lifecycle import RecallState
 from appliance.model import Recall
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.folder import DOWN, is_uid
@@ -46,6 +47,7 @@ class FolderRecall:
 
 def _remove(root: int, recall: Recall) -> TakenBack:
     name, found = f"{recall.sop_instance}.dcm", False
+    looks = recall.state is RecallState.IMPOSSIBLE  # only: what was written since must not be removed
     for series in _series(root, recall):
         try:
             folder = _down(root, recall.study, series)
@@ -54,7 +56,10 @@ def _remove(root: int, recall: Recall) -> TakenBack:
         try:
             with suppress(FileNotFoundError):
                 os.unlink(f".{recall.out}.part", dir_fd=folder)  # half of it, which a crash left
-            if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if looks:
+                return NotPossible("")
+            if not stat.S_ISREG(mode):
                 return NotPossible(f"Something that is no file has the name of its file. {BY_HAND}")
             os.unlink(name, dir_fd=folder)
             os.fsync(folder)

@@ -13,6 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from appliance import config
+from appliance.lifecycle import RecallState
 from appliance.model import Recall
 from appliance.outlet.auth import Login, LoginFailed
 from appliance.outlet.destination import Unavailable
@@ -53,20 +54,19 @@ class WebRecall:
 
     def _take_back(self, recall: Recall) -> TakenBack:
         seen = self._search(recall)
-        match seen:
-            case Unavailable() | Gone():
-                return seen
-            case None if recall.deleted:
-                return Unconfirmed("It lets nobody search, so look there whether it is gone.")
-            case None if self._kind == "none":
-                return NotPossible("It lets nobody search, and no way to delete there is configured. " + BY_HAND)
-            case None:
-                return self._delete(recall, recall.study, recall.series)
-            case _ if self._kind == "none":
-                return NotPossible("No way to delete there is configured (recall). " + BY_HAND)
-        deleted = self._delete(recall, recall.study, recall.series or _first(seen, SERIES_INSTANCE_UID))
-        if recall.deleted and isinstance(deleted, Asked):
-            return Unconfirmed("It accepted to delete it, and still has it. Look at its log, or delete it there.")
+        if isinstance(seen, Unavailable | Gone):
+            return seen
+        asked = recall.state is RecallState.DELETED
+        if seen is None and asked:
+            return Unconfirmed("It accepted to delete it, and lets nobody search: look there whether it is gone.")
+        if recall.state is RecallState.IMPOSSIBLE:
+            return NotPossible("")  # as before: what was sent since must not be deleted
+        if self._kind == "none":
+            how = "lets nobody search" if seen is None else "has it"
+            return NotPossible(f"It {how}, and no way to delete there is configured (recall). {BY_HAND}")
+        deleted = self._delete(recall, recall.series or _first(seen or {}, SERIES_INSTANCE_UID))
+        if asked and isinstance(deleted, Asked):
+            return Unconfirmed(f"It accepted to delete it, and still has it. {BY_HAND}")
         return deleted
 
     def _search(self, recall: Recall) -> Mapping[str, Any] | Gone | Unavailable | None:
@@ -87,12 +87,14 @@ class WebRecall:
             return None  # it did not understand what was asked: this is a list of something else
         return named[0] if named else Gone()
 
-    def _delete(self, recall: Recall, study: str, series: str) -> TakenBack:
+    def _delete(self, recall: Recall, series: str) -> TakenBack:
         if self._kind == "orthanc":
             return self._delete_in_orthanc(recall)
         if not is_uid(series):  # what a server says becomes part of an address: it has to be a UID
             return NotPossible("Its series is not known any more, and it lets nobody search for it. " + BY_HAND)
-        status, _ = self._ask("DELETE", f"{self._url}/studies/{study}/series/{series}/instances/{recall.sop_instance}")
+        status, _ = self._ask(
+            "DELETE", f"{self._url}/studies/{recall.study}/series/{series}/instances/{recall.sop_instance}"
+        )
         return _trouble(status) or (Asked() if status in ACCEPTED else _refused(status))
 
     def _delete_in_orthanc(self, recall: Recall) -> TakenBack:

@@ -22,14 +22,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class NotPossible:
-    """It has the instance and will not delete it for us; a person has to. ``detail`` says why and what to do."""
+    """It has the instance and will not delete it for us; a person has to. ``detail`` says why and what to do.
+
+    It is "" when it was only looked for: as before.
+    """
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """It accepted to delete the instance, and it cannot be seen whether it did, or it has it still."""
+    """It accepted to delete the instance, and has it still, or lets nobody see whether it has."""
 
     detail: str
 

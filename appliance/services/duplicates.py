@@ -42,6 +42,7 @@ class Duplicates:
         return first.reason not in _WITHOUT_BYTES and self._spool.original(first.id).is_file()
 
     def _reaches(self, first: Instance, made: Made, states: set[str]) -> bool:
-        """Whether the first went, or goes, wherever this one would: a destination may have been added since."""
+        """Whether the first went, or goes, wherever this one would: a destination may have been added
+        since, or the first is being taken back there."""
         reached = {each.destination for each in self._outbox.deliveries(first.out) if each.state in states}
-        return reached.issuperset(made.destinations)
+        return (reached - self._outbox.recalls.open_at(first.out)).issuperset(made.destinations)

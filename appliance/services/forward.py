@@ -23,6 +23,7 @@ from appliance.reasons import Reason
 from appliance.services.carrier import Delivered
 from appliance.services.lane import FRESH, Lane
 from appliance.services.outside_operator import OutsideOperator
+from appliance.services.recalling import Recalling
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
 
@@ -69,6 +70,7 @@ class Forward:
         done: "queue.SimpleQueue[Delivered]",
         *,
         operator: OutsideOperator,
+        recalling: Recalling,
         observer: Observer,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -79,6 +81,8 @@ class Forward:
         self._lanes = {lane.name: lane for lane in lanes}
         self._done = done
         self._operator = operator
+        self._recalling = recalling
+        self._looked_for_removed = False
         self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
@@ -90,6 +94,7 @@ class Forward:
         """Start the connections; they open their first socket with the first delivery. The repair runs beside them."""
         for lane in self._lanes.values():
             lane.start()
+        self._recalling.start()
 
     def step(self) -> bool:
         """Carry out requests, write what came back, hand out more."""
@@ -98,10 +103,20 @@ class Forward:
         if not repair.is_sound:
             return False  # the outbox is being looked at after an unclean stop: nothing is claimed from it yet
         asked = self._operator.step()
+        if asked or not self._looked_for_removed:
+            self._reconsider()
+        recalled = self._recalling.step({lane.name: lane.in_hand for lane in self._lanes.values()})
         given = sum(lane.hand_out(self._outbox, self._clock()) for lane in self._lanes.values())
         came = self._take(TAKE_S if any(lane.is_busy for lane in self._lanes.values()) else 0)
         self._tell()
-        return bool(asked or given or came)
+        return bool(asked or recalled or given or came)
+
+    def _reconsider(self) -> None:
+        """After a person's request: what was claimed may not go any more, and recalls may have nobody to ask."""
+        for lane in self._lanes.values():
+            lane.reconsider(self._outbox)
+        self._recalling.give_up_removed()
+        self._looked_for_removed = True
 
     def stop(self) -> None:
         """Let running requests end within the drain and write what they say; the rest is abandoned and stays READY."""
@@ -110,6 +125,7 @@ class Forward:
             lane.stop()
         abandoned = sum(lane.join(deadline, self._monotonic) for lane in self._lanes.values())
         try:
+            self._recalling.stop(deadline - self._monotonic())
             while self._take(0):
                 pass
         except SpoolFull:

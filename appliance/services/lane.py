@@ -31,6 +31,8 @@ class Claims(Protocol):
 
     def earlier_digests(self, sop_instance: str, destination: str) -> Sequence[str]: ...
 
+    def due(self, seqs: Collection[int], destination: str) -> Collection[int]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -128,6 +130,19 @@ class Lane:
             self.breaker.worked(delivery.permit)
         else:
             self.breaker.failed(delivery.permit, trouble.after_s, trouble.detail, sure=trouble.sure)
+
+    def reconsider(self, claims: Claims) -> None:
+        """Begin nothing that was stopped or recalled since it was claimed."""
+        parcels = [parcel for request in self._waiting for parcel in request.parcels]
+        due = set(claims.due([parcel.seq for parcel in parcels], self.name)) if parcels else set()
+        self._in_hand.difference_update(parcel.out for parcel in parcels if parcel.seq not in due)
+        kept = [(tuple(each for each in request.parcels if each.seq in due), request) for request in self._waiting]
+        self._waiting = deque(replace(request, parcels=parcels) for parcels, request in kept if parcels)
+
+    @property
+    def in_hand(self) -> Collection[str]:
+        """Outside names that were claimed and have not come back."""
+        return self._in_hand
 
     @property
     def is_busy(self) -> bool:

@@ -7,6 +7,9 @@
     abandon   {"destination", "by"}                    a destination no longer configured: its deliveries are refused
                                                        as destination-removed
     stop      {"outs": […], "reason": CODE}            nothing more of these leaves: opted-out or forgotten
+    recall    {"studies": […]} or {"rules_digest"}     what left is to be deleted where it is, and what waits becomes
+                                                       REJECTED as recalled; "withdrawn" is how many, "done" how many
+                                                       deliveries are to be taken back
     withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
     rebuild   {}                                       the outbox is set aside and made anew: the inside does again
@@ -16,20 +19,25 @@ The answer is {"done": n}, with "error" when nothing could be done.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from appliance.errors import RequestRefused
 from appliance.model import is_out_name, is_source
 from appliance.outlet.breaker import Breaker
+from appliance.outlet.folder import is_uid
 from appliance.reasons import Reason
 from appliance.spool.outbox import Outbox
+from appliance.spool.recalls import Wanted
 from appliance.spool.recovery import recover_outside
 from appliance.spool.requests import Request, Requests
 
 log = logging.getLogger(__name__)
 
 OWNER = "forward"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class OutsideOperator:
@@ -49,14 +57,15 @@ class OutsideOperator:
         taken = self._requests.take(OWNER)
         for request in taken:
             try:
-                answer: dict[str, Any] = {"done": self._carry_out(request)}
+                done = self._carry_out(request)
+                answer: dict[str, Any] = done if isinstance(done, dict) else {"done": done}
             except RequestRefused as refused:
                 answer = {"done": 0, "error": str(refused)}
             self._requests.answer(OWNER, request.id, answer)
             log.info("request", extra={"verb": request.verb, "count": answer["done"]})
         return bool(taken)
 
-    def _carry_out(self, request: Request) -> int:
+    def _carry_out(self, request: Request) -> int | dict[str, int]:
         match request.verb:
             case "open":
                 return self._gate(request, self._outbox.open_source)
@@ -69,6 +78,9 @@ class OutsideOperator:
                 return self._abandon(_text(request, "destination"))
             case "stop":
                 return self._outbox.stop(_outs(request), _for_good(request))
+            case "recall":
+                done, withdrawn = self._outbox.recall(_wanted(request), self._breakers.keys())
+                return {"done": done, "withdrawn": withdrawn}
             case "withdraw":
                 return self._withdraw(_outs(request))
             case "retry":
@@ -100,6 +112,17 @@ class OutsideOperator:
             raise RequestRefused(f"There is no such destination. Known: {', '.join(sorted(self._breakers))}.")
         breaker.reset()
         return 1
+
+
+def _wanted(request: Request) -> Wanted:
+    """What is to be recalled; one of both and nothing else, or an empty list would be everything."""
+    studies, digest = request.args.get("studies"), request.args.get("rules_digest")
+    if isinstance(studies, list) and studies and digest is None:
+        if all(isinstance(study, str) and is_uid(study) for study in studies):
+            return Wanted(studies=tuple(studies))
+    elif studies is None and isinstance(digest, str) and _DIGEST.fullmatch(digest):
+        return Wanted(rules_digest=digest)
+    raise RequestRefused("A recall needs 'studies', a list of UIDs, or 'rules_digest'; nothing was changed.")
 
 
 def _outs(request: Request) -> list[str]:

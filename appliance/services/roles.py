@@ -18,6 +18,7 @@ from appliance.services.inbox import InboxService
 from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge, PurgeInside, PurgeOutside
+from appliance.services.recalling import Recalling, courier_to
 from appliance.services.receive import Receive
 from appliance.services.watch import Chore, Watch, watched_of
 from appliance.spool.outbox import Outbox
@@ -128,6 +129,12 @@ def _forward(config: Config, to: Published) -> Service:
         done,
         operator=OutsideOperator(
             outbox, Requests(config.state / "requests"), {lane.name: lane.breaker for lane in lanes}
+        ),
+        recalling=Recalling(
+            outbox,
+            [courier_to(destination, clock=time.monotonic, chance=chance) for destination in config.destinations],
+            clock=time.time,
+            chance=chance,
         ),
         observer=ForwardMetrics(to.registry, [each.name for each in config.destinations], config.sources),
         chance=chance,

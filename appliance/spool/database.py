@@ -10,6 +10,7 @@ All commits go through ``Database.commit``.
 import errno
 import fcntl
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -25,6 +26,7 @@ BUSY_S = 30.0  # how long a writer waits for another service's transaction
 DATABASE_MODE = 0o660
 WAL_LIMIT = 64 * 1024 * 1024  # bytes the write-ahead log is cut back to
 CACHE_KB = 16 * 1024  # pages kept by a connection: the hot indexes of a large backlog
+_MAKES = re.compile(r"^CREATE (?:TABLE|INDEX|TRIGGER) (\w+)", re.MULTILINE)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -39,8 +41,8 @@ class DatabaseDamaged(CannotStart):
 class Database:
     """A connection of this process, opened at need and again when the file was replaced. Any thread may use it.
 
-    schema    SQL that makes version 1; run in one transaction, so that a reader sees all of it or nothing
-    version   stored as user_version; a file of a newer version is refused
+    schema    SQL that makes this version; run in one transaction, so that a reader sees all of it or nothing
+    version   stored as user_version; a file of a newer version is refused, to an older one what it lacks is added
     """
 
     def __init__(self, path: Path, schema: str, version: int = 1, *, read_only: bool = False) -> None:
@@ -204,15 +206,21 @@ class Database:
 
     def _make_schema(self, connection: sqlite3.Connection) -> None:
         found = _version(connection)
+        if found < self._version:
+            with _full_is_told(self.path):
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _statements(self._schema) if not found else self._lacking(connection):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={self._version}")
+                self.commit(connection)
         if found:
             self._compare(connection, found)
-            return
-        with _full_is_told(self.path):
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _statements(self._schema):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={self._version}")
-            self.commit(connection)
+
+    def _lacking(self, connection: sqlite3.Connection) -> list[str]:
+        """Return the statements that make what an older version lacks. A version adds tables, indexes and triggers."""
+        there = {name for _, name, _ in _objects(connection)}
+        makes = [(each, _MAKES.search(each)) for each in _statements(self._schema)]
+        return [statement for statement, made in makes if made is not None and made[1] not in there]
 
     def _compare(self, connection: sqlite3.Connection, found: int) -> None:
         if found > self._version:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.lifecycle import Event, State, after
+from appliance.lifecycle import State
 from appliance.model import Parcel, Ready
 from appliance.reasons import Reason
 from appliance.spool.backoff import LONGEST_S
@@ -18,9 +18,10 @@ from appliance.spool.database import Database
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_schema import SCHEMA, VERSION
 from appliance.spool.outbox_view import OutboxView
+from appliance.spool.recalls import replaced_by
 from appliance.spool.settled import Ended, Remembered
+from appliance.spool.settling import LONGEST_DETAIL, end, next_number, settle, stored_all_the_same
 
-LONGEST_DETAIL = 2000  # characters of a detail that are kept
 _PARCEL = (
     "i.seq, i.out, i.sop_class, i.sop_instance, i.study, i.series, i.transfer_syntax, i.digest, i.size, i.source,"
     " d.attempts"
@@ -123,18 +124,19 @@ class Deliveries(OutboxView):
         with self.database.writing(durably=True) as connection:
             ended = []
             for parcel in parcels:
-                if _end(connection, parcel.seq, destination, "STORED", at):
-                    ended += _settle(connection, parcel.seq, at)
+                if end(connection, parcel.seq, destination, "STORED", at):
+                    ended += settle(connection, parcel.seq, at)
                 else:
-                    _stored_all_the_same(connection, parcel.seq, destination, at)
+                    stored_all_the_same(connection, parcel.seq, destination, at)
+                replaced_by(connection, parcel, destination, at)
         return ended
 
     def refused(self, parcel: Parcel, destination: str, reason: Reason, detail: str, at: float) -> list[Ended]:
         """``destination`` refused this one for good; return what no destination waits for any more."""
         with self.database.writing(durably=True) as connection:
-            if not _end(connection, parcel.seq, destination, "REFUSED", at, reason.value, detail):
+            if not end(connection, parcel.seq, destination, "REFUSED", at, reason.value, detail):
                 return []
-            return _settle(connection, parcel.seq, at)
+            return settle(connection, parcel.seq, at)
 
     def abandon(self, destination: str, at: float, limit: int) -> tuple[int, list[Ended]]:
         """Give up at most ``limit`` open deliveries to ``destination``; return how many, and what is settled by it."""
@@ -145,8 +147,8 @@ class Deliveries(OutboxView):
             ).fetchall()
             ended = []
             for (seq,) in seqs:
-                _end(connection, seq, destination, "ABANDONED", at, Reason.DESTINATION_REMOVED.value)
-                ended += _settle(connection, seq, at)
+                end(connection, seq, destination, "ABANDONED", at, Reason.DESTINATION_REMOVED.value)
+                ended += settle(connection, seq, at)
         return len(seqs), ended
 
     def stopped(self, outs: Iterable[str], reason: Reason, at: float) -> tuple[int, list[Ended]]:
@@ -160,8 +162,8 @@ class Deliveries(OutboxView):
                     (out,),
                 ).fetchall()
                 for seq, destination in rows:
-                    _end(connection, seq, destination, "REFUSED", at, reason.value)
-                    ended += _settle(connection, seq, at)
+                    end(connection, seq, destination, "REFUSED", at, reason.value)
+                    ended += settle(connection, seq, at)
                 count += len(rows)
         return count, ended
 
@@ -176,7 +178,7 @@ class Deliveries(OutboxView):
             )
             connection.execute(
                 "UPDATE instance SET state = 'LOST', settled = ?, settled_at = ? WHERE seq = ?",
-                (_next_number(connection), at, *row),
+                (next_number(connection), at, *row),
             )
 
     def withdrawn(self, outs: Iterable[str]) -> list[tuple[str, str]]:
@@ -285,61 +287,3 @@ def _next_study(connection: sqlite3.Connection, asked: dict[str, object]) -> str
         if row is not None:
             return str(row[0])
     return None
-
-
-def _end(
-    connection: sqlite3.Connection,
-    seq: int,
-    destination: str,
-    state: str,
-    at: float,
-    reason: str = "",
-    detail: str = "",
-) -> bool:
-    """End an open delivery; False if it ended before."""
-    cursor = connection.execute(
-        "UPDATE delivery SET state = ?, at = ?, reason = ?, detail = ? WHERE seq = ? AND destination = ?"
-        " AND state IN ('GATED', 'WAITING')",
-        (state, at, reason, detail[:LONGEST_DETAIL], seq, destination),
-    )
-    return cursor.rowcount == 1
-
-
-def _stored_all_the_same(connection: sqlite3.Connection, seq: int, destination: str, at: float) -> None:
-    """Remember that a delivery that was stopped was under way already: a list of what left must name it."""
-    connection.execute(
-        "UPDATE delivery SET state = 'STORED', at = ? WHERE seq = ? AND destination = ? AND state = 'REFUSED'"
-        " AND reason IN (?, ?, ?)",
-        (at, seq, destination, Reason.OPTED_OUT.value, Reason.FORGOTTEN.value, Reason.TWO_PATIENT_IDS.value),
-    )
-
-
-def _settle(connection: sqlite3.Connection, seq: int, at: float) -> list[Ended]:
-    """Settle an instance if none of its deliveries is open: REJECTED if any was refused, else FORWARDED.
-
-    One that was given up everywhere and stored nowhere is REJECTED too: nobody named it.
-    """
-    rows = connection.execute(
-        "SELECT state, destination, reason, detail FROM delivery WHERE seq = ? ORDER BY at, destination", (seq,)
-    ).fetchall()
-    states = {state for state, *_ in rows}
-    if states & {"GATED", "WAITING"}:
-        return []
-    blamed = [row for row in rows if row[0] == "REFUSED"] or ([] if "STORED" in states else rows)
-    reason, detail = "", ""
-    if blamed:
-        _, destination, reason, detail = blamed[0]
-        detail = f"{destination}: {detail}" if detail else f"{destination}."
-    state = after(State.READY, Event.SOME_REFUSED if blamed else Event.ALL_STORED)
-    connection.execute(
-        "UPDATE instance SET state = ?, reason = ?, detail = ?, settled = ?, settled_at = ? WHERE seq = ?",
-        (state, reason, detail, _next_number(connection), at, seq),
-    )
-    (out,) = connection.execute("SELECT out FROM instance WHERE seq = ?", (seq,)).fetchone()
-    return [Ended(out, state, reason, detail)]
-
-
-def _next_number(connection: sqlite3.Connection) -> int:
-    # Counted, not max() + 1: purging rows must not bring a number back that the inside has followed already.
-    row = connection.execute("UPDATE setting SET value = value + 1 WHERE key = 'settled' RETURNING value").fetchone()
-    return int(row[0])

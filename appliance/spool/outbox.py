@@ -28,6 +28,7 @@ from appliance.spool.files import (
 )
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_view import Delivery, Left, OutsideCount
+from appliance.spool.recalls import Recalls, Wanted
 from appliance.spool.settled import Ended, Remembered, Settled
 
 __all__ = ["Making", "Outbox"]
@@ -50,6 +51,7 @@ class Outbox:
         self.layout = Outside(root)
         self.layout.make()
         self.rows = Deliveries(self.layout)
+        self.recalls = Recalls(self.rows.database)
         self.settings = self.rows.settings
         self.custody = Custody(self.rows.database)
         self._clock = clock
@@ -145,6 +147,22 @@ class Outbox:
         count, ended = self.rows.stopped(outs, reason, self._clock())
         self._leave(ended)
         return count
+
+    def recall(self, wanted: Wanted, destinations: Collection[str]) -> tuple[int, int]:
+        """Ask for what left to be taken back, and withdraw what waits, in bounded commits. May be done again.
+
+        destinations  configured names
+        Return how many deliveries are to be taken back, and how many instances were withdrawn: they become REJECTED.
+        """
+        recalls, withdrawn, after = 0, 0, 0
+        while True:
+            page = self.recalls.begin(wanted, destinations, self._clock(), after=after)
+            self._leave(page.ended)
+            recalls += page.recalls
+            withdrawn += len(page.ended)
+            if page.after is None:
+                return recalls, withdrawn
+            after = page.after
 
     def withdraw(self, outs: Sequence[str]) -> None:
         """Let go of REJECTED instances that an operator discarded: row first, then file and note."""
@@ -253,6 +271,10 @@ class Outbox:
         """
         return self.rows.earlier_digests(sop_instance, destination)
 
+    def due(self, seqs: Collection[int], destination: str) -> set[int]:
+        """Return those of ``seqs`` that may go to this destination: neither stopped nor held back."""
+        return self.rows.due(seqs, destination)
+
     def oldest_waiting(self, now: float) -> float:
         """Return for how many seconds the oldest READY instance has waited; 0 if none waits."""
         oldest = self.rows.oldest_ready()
@@ -264,4 +286,4 @@ class Outbox:
 
     def purge_rows(self, before: float, limit: int = 1000) -> int:
         """Forget what ended before ``before`` (POSIX seconds) but for REJECTED ones; return how many."""
-        return self.rows.purge_rows(before, limit)
+        return self.rows.purge_rows(before, limit) + self.recalls.purge(before, limit)

@@ -1,8 +1,11 @@
-"""The tables of the outbox, each index and trigger beside its reason. Version 1. Pseudonymous facts only."""
+"""The tables of the outbox, each index and trigger beside its reason. Pseudonymous facts only.
+
+Version 2 added recalls.
+"""
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 # instance
 #   seq      order of arrival outside: versions of one UID are delivered in this order
@@ -10,8 +13,12 @@ VERSION: Final = 1
 #            counted and only remember
 #   settled  number by which the inside follows; 0 while READY
 # delivery   one a destination; facts of the instance are repeated so that claiming reads one index
-#   state    GATED, WAITING, STORED, REFUSED, ABANDONED
-#   blocked  1 while an earlier version of the same UID is open for that destination
+#   state    GATED, WAITING, STORED, REFUSED, ABANDONED; RECALLED: stored, taken back, and confirmed absent
+#   blocked  1 while an earlier version of the same UID is open for that destination, or one is being taken back there
+# recall     one an instance and destination; see lifecycle.RecallState
+#   seq      the latest version that is taken back, out its name
+#   asked    when a person last asked for it; at when it came to its state
+#   number   grows with each change: what the inside follows, for the audit
 SCHEMA: Final = """
 CREATE TABLE instance (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,6 +123,67 @@ CREATE TRIGGER versions_insert AFTER INSERT ON delivery WHEN NEW.state IN ('GATE
 END;
 CREATE TRIGGER versions_end AFTER UPDATE OF state ON delivery
 WHEN OLD.state IN ('GATED', 'WAITING') AND NEW.state NOT IN ('GATED', 'WAITING') BEGIN
+    UPDATE delivery SET blocked = 0 WHERE destination = NEW.destination AND seq = (
+        SELECT seq FROM delivery WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
+            AND destination = NEW.destination ORDER BY seq LIMIT 1);
+END;
+
+CREATE TABLE recall (
+    sop_instance TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    out TEXT NOT NULL,
+    study TEXT NOT NULL,
+    series TEXT NOT NULL,
+    asked REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    at REAL NOT NULL,
+    detail TEXT NOT NULL DEFAULT '',
+    number INTEGER NOT NULL,
+    PRIMARY KEY (sop_instance, destination)
+) WITHOUT ROWID;
+-- Claiming.
+CREATE INDEX recall_due ON recall(destination, not_before) WHERE state IN ('REQUESTED', 'DELETED', 'IMPOSSIBLE');
+-- What the inside has not followed yet; what was asked of a study.
+CREATE INDEX recall_changed ON recall(number);
+CREATE INDEX recall_of_study ON recall(study);
+CREATE TABLE recall_tally (
+    destination TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (destination, state)
+) WITHOUT ROWID;
+CREATE TRIGGER recall_tally_insert AFTER INSERT ON recall BEGIN
+    INSERT INTO recall_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER recall_tally_update AFTER UPDATE OF state ON recall BEGIN
+    UPDATE recall_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
+    INSERT INTO recall_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER recall_tally_delete AFTER DELETE ON recall BEGIN
+    UPDATE recall_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
+END;
+
+-- While an instance is being taken back, no later version of it goes there: it would be deleted with it.
+CREATE TRIGGER recall_begins AFTER INSERT ON recall WHEN NEW.state IN ('REQUESTED', 'DELETED') BEGIN
+    UPDATE delivery SET blocked = 1 WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
+        AND destination = NEW.destination;
+END;
+CREATE TRIGGER recall_begins_again AFTER UPDATE OF state ON recall WHEN NEW.state IN ('REQUESTED', 'DELETED') BEGIN
+    UPDATE delivery SET blocked = 1 WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
+        AND destination = NEW.destination;
+END;
+CREATE TRIGGER recall_stops_new AFTER INSERT ON delivery WHEN NEW.state IN ('GATED', 'WAITING') BEGIN
+    UPDATE delivery SET blocked = 1 WHERE seq = NEW.seq AND destination = NEW.destination AND EXISTS (
+        SELECT 1 FROM recall WHERE sop_instance = NEW.sop_instance AND destination = NEW.destination
+            AND state IN ('REQUESTED', 'DELETED'));
+END;
+CREATE TRIGGER recall_stops_next AFTER UPDATE OF blocked ON delivery WHEN NEW.blocked = 0 BEGIN
+    UPDATE delivery SET blocked = 1 WHERE seq = NEW.seq AND destination = NEW.destination AND EXISTS (
+        SELECT 1 FROM recall WHERE sop_instance = NEW.sop_instance AND destination = NEW.destination
+            AND state IN ('REQUESTED', 'DELETED'));
+END;
+CREATE TRIGGER recall_ends AFTER UPDATE OF state ON recall
+WHEN OLD.state IN ('REQUESTED', 'DELETED') AND NEW.state NOT IN ('REQUESTED', 'DELETED') BEGIN
     UPDATE delivery SET blocked = 0 WHERE destination = NEW.destination AND seq = (
         SELECT seq FROM delivery WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
             AND destination = NEW.destination ORDER BY seq LIMIT 1);

@@ -162,12 +162,22 @@ class OutboxView:
         with self.database.reading() as connection:
             rows = connection.execute(
                 "SELECT digest FROM (SELECT i.digest, d.at, i.seq FROM instance i JOIN delivery d USING (seq)"
-                " WHERE i.sop_instance = :uid AND d.destination = :destination AND d.state = 'STORED'"
+                " WHERE i.sop_instance = :uid AND d.destination = :destination AND d.state IN ('STORED', 'RECALLED')"
                 " UNION ALL SELECT '', i.settled_at, i.seq FROM instance i WHERE i.sop_instance = :uid"
                 " AND i.digest = '' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.seq = i.seq)) ORDER BY at, seq",
                 {"uid": sop_instance, "destination": destination},
             ).fetchall()
         return [digest for (digest,) in rows]
+
+    def due(self, seqs: Iterable[int], destination: str) -> set[int]:
+        """Return those of ``seqs`` that may go to this destination: neither stopped nor held back."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq FROM delivery WHERE seq IN (SELECT value FROM json_each(?)) AND destination = ?"
+                " AND state = 'WAITING' AND blocked = 0",
+                (json.dumps(list(seqs)), destination),
+            ).fetchall()
+        return {seq for (seq,) in rows}
 
     def trace(self, uid: str) -> list[str]:
         """Return the outside names under this pseudonymous SOP Instance or Study UID, in order of arrival."""

@@ -4,17 +4,20 @@ import pytest
 
 from appliance.config import Destination
 from appliance.delivery import Recall as Way
+from appliance.lifecycle import RecallState
 from appliance.model import Recall
 from appliance.outlet import recall as outlet
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.taken_back import Asked, Gone, NotPossible, Unconfirmed
 from tests.make.parcels import parcels
 
+REQUESTED, DELETED, IMPOSSIBLE = RecallState.REQUESTED, RecallState.DELETED, RecallState.IMPOSSIBLE
 
-def asked(parcel, *, deleted=False, series=None):
+
+def asked(parcel, *, state=REQUESTED, series=None):
     """What the forward service asks to be taken back."""
     series = parcel.series if series is None else series
-    return Recall(parcel.sop_instance, "research", parcel.out, parcel.study, series, deleted, 1)
+    return Recall(parcel.sop_instance, "research", parcel.out, parcel.study, series, state)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def test_an_instance_is_deleted_and_then_confirmed_absent(keeping, way, connect,
     back = way(keeping)
 
     assert back.take_back(asked(taken)) == Asked()
-    assert back.take_back(asked(taken, deleted=True)) == Gone()
+    assert back.take_back(asked(taken, state=DELETED)) == Gone()
     assert set(keeping.instances()) == {left.sop_instance}
 
 
@@ -80,7 +83,7 @@ def test_a_cloud_that_deletes_by_dicomweb_is_asked_instance_by_instance(cloud, w
     back = way(cloud, "dicomweb")
 
     assert back.take_back(asked(taken)) == Asked()
-    assert back.take_back(asked(taken, deleted=True)) == Gone()
+    assert back.take_back(asked(taken, state=DELETED)) == Gone()
     assert set(cloud.stored) == {left.sop_instance}
     assert cloud.archive.asked[1] == (
         f"DELETE /dicom-web/studies/{taken.study}/series/{taken.series}/instances/{taken.sop_instance}"
@@ -103,7 +106,7 @@ def test_where_nobody_may_search_deletion_is_asked_for_and_absence_never_claimed
     back = way(cloud, "dicomweb")
 
     assert back.take_back(asked(parcel)) == Asked()
-    assert isinstance(back.take_back(asked(parcel, deleted=True)), Unconfirmed)
+    assert isinstance(back.take_back(asked(parcel, state=DELETED)), Unconfirmed)
 
 
 def test_a_search_that_answers_something_else_proves_nothing(cloud, way, connect, outbound):
@@ -111,7 +114,7 @@ def test_a_search_that_answers_something_else_proves_nothing(cloud, way, connect
     connect(cloud).deliver([other])
     cloud.archive.ignores_what_is_asked = True
 
-    assert isinstance(way(cloud).take_back(asked(parcel, deleted=True)), Unconfirmed)
+    assert isinstance(way(cloud).take_back(asked(parcel, state=DELETED)), Unconfirmed)
 
 
 def test_a_deletion_that_was_accepted_and_not_done_is_not_believed(cloud, way, connect, outbound):
@@ -121,7 +124,7 @@ def test_a_deletion_that_was_accepted_and_not_done_is_not_believed(cloud, way, c
     back = way(cloud)
 
     assert back.take_back(asked(parcel)) == Asked()
-    assert isinstance(back.take_back(asked(parcel, deleted=True)), Unconfirmed)
+    assert isinstance(back.take_back(asked(parcel, state=DELETED)), Unconfirmed)
 
 
 @pytest.mark.parametrize("kind", ["dicomweb", "orthanc"])
@@ -169,3 +172,12 @@ def test_what_a_server_calls_a_series_never_leads_elsewhere(cloud, way, connect,
 
     assert isinstance(way(cloud, "dicomweb").take_back(asked(parcel, series="")), NotPossible)
     assert cloud.archive.deletions() == []
+
+
+def test_what_a_person_has_to_delete_is_only_looked_for(keeping, way, connect, outbound):
+    """A corrected version may have been sent since."""
+    [parcel] = parcels(outbound, count=1)
+    connect(keeping).deliver([parcel])
+
+    assert way(keeping).take_back(asked(parcel, state=IMPOSSIBLE)) == NotPossible("")
+    assert set(keeping.instances()) == {parcel.sop_instance}

@@ -12,6 +12,7 @@ from appliance.services.carrier import Delivered
 from appliance.services.forward import Forward, lane_to
 from appliance.services.loop import run, stop_on_signals
 from appliance.services.outside_operator import OutsideOperator
+from appliance.services.recalling import Recalling
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from tests.peers.forwarding import Observed
@@ -32,7 +33,15 @@ def main(root: Path, url: str) -> None:
     lane = lane_to(destination, done, clock=lambda: time.monotonic() * 20, chance=random.random)
     operator = OutsideOperator(outbox, Requests(root / "requests"), {lane.name: lane.breaker})
     run(
-        Forward(outbox, [lane], done, operator=operator, observer=Observed(), chance=random.random),
+        Forward(
+            outbox,
+            [lane],
+            done,
+            operator=operator,
+            recalling=Recalling(outbox, [], clock=time.time, chance=random.random),
+            observer=Observed(),
+            chance=random.random,
+        ),
         stop_on_signals(),
         idle_s=0.01,
     )

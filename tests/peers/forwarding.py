@@ -15,6 +15,7 @@ from appliance.services.forward import Forward, lane_to
 from appliance.services.lane import Lane
 from appliance.services.loop import run
 from appliance.services.outside_operator import OutsideOperator
+from appliance.services.recalling import Recalling, courier_to
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from tests.peers.patience import PATIENCE_S, until
@@ -63,6 +64,10 @@ class Forwarding:
         self._began = time.time()
         done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
         chance = random.Random(1).random
+
+        def clock() -> float:
+            return self._began + (time.time() - self._began) / hurry
+
         self.lanes: list[Lane] = [
             lane_to(destination, done, clock=lambda: time.monotonic() / hurry, chance=chance)
             for destination in destinations
@@ -74,8 +79,14 @@ class Forwarding:
             operator=OutsideOperator(
                 self.outbox, Requests(root / "requests"), {lane.name: lane.breaker for lane in self.lanes}
             ),
+            recalling=Recalling(
+                self.outbox,
+                [courier_to(each, clock=lambda: time.monotonic() / hurry, chance=chance) for each in destinations],
+                clock=clock,
+                chance=chance,
+            ),
             observer=self.observed,
-            clock=lambda: self._began + (time.time() - self._began) / hurry,
+            clock=clock,
             chance=chance,
             drain_s=drain_s,
         )

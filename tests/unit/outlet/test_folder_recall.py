@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.lifecycle import RecallState
 from appliance.model import Recall
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.folder import Folder
@@ -24,9 +25,9 @@ def delivered(shelf, tmp_path):
     return made
 
 
-def of(parcel, *, series=None):
+def of(parcel, *, series=None, state=RecallState.REQUESTED):
     series = parcel.series if series is None else series
-    return Recall(parcel.sop_instance, "shelf", parcel.out, parcel.study, series, False, 1)
+    return Recall(parcel.sop_instance, "shelf", parcel.out, parcel.study, series, state)
 
 
 def test_the_file_is_removed_and_its_neighbours_stay(shelf, delivered):
@@ -86,6 +87,14 @@ def test_something_else_under_the_name_of_the_file_is_left_and_told(shelf, deliv
 
 
 def test_a_study_that_is_not_known_any_more_is_never_called_absent(shelf, delivered):
-    unknown = Recall(delivered[0].sop_instance, "shelf", delivered[0].out, "", "", False, 1)
+    unknown = Recall(delivered[0].sop_instance, "shelf", delivered[0].out, "", "", RecallState.REQUESTED)
 
     assert isinstance(FolderRecall(shelf).take_back(unknown), NotPossible)
+
+
+def test_what_a_person_has_to_delete_is_only_looked_for(shelf, delivered):
+    impossible = of(delivered[0], state=RecallState.IMPOSSIBLE)
+
+    assert FolderRecall(shelf).take_back(impossible) == NotPossible("")
+    FolderRecall(shelf).take_back(of(delivered[0]))
+    assert FolderRecall(shelf).take_back(impossible) == Gone()
