@@ -96,6 +96,7 @@ class There(Enum):
     SAME = "same"  # this Data Set, byte for byte
     DIFFERENT = "different"  # another one
     UNKNOWN = "unknown"  # it does not let us look
+    AWAY = "away"  # it gave no answer, or is in trouble: asked again later
 
 
 class Destination(Protocol):
@@ -127,8 +128,13 @@ def deliver_changed(destination: Destination, parcel: Parcel) -> Receipt:
             receipt = destination.deliver([parcel])
             if not isinstance(receipt.verdicts.get(parcel.out), Stored):
                 return receipt
-            if destination.look(parcel) is There.SAME:
-                return receipt
+            match destination.look(parcel):
+                case There.SAME:
+                    return receipt
+                case There.AWAY:
+                    return _again(parcel)
+        case There.AWAY:
+            return _again(parcel)
     kept = RefusedForGood(Reason.ALREADY_THERE_DIFFERENT, "An earlier version was delivered before.")
     return Receipt({parcel.out: kept})
 
@@ -141,7 +147,14 @@ def deliver_replacing(destination: Destination, parcel: Parcel) -> Receipt:
     """
     receipt = destination.deliver([parcel])
     stored = isinstance(receipt.verdicts.get(parcel.out), Stored)
-    if not stored or destination.look(parcel) is not There.DIFFERENT:
+    there = destination.look(parcel) if stored else There.UNKNOWN
+    if there is There.AWAY:
+        return _again(parcel)
+    if there is not There.DIFFERENT:
         return receipt
     told = "It is configured as 'existing: replaced', but it kept the earlier version: correct that."
     return Receipt({parcel.out: RefusedForGood(Reason.ALREADY_THERE_DIFFERENT, told)})
+
+
+def _again(parcel: Parcel) -> Receipt:
+    return Receipt({parcel.out: Later(None, "what it has could not be looked at")})

@@ -80,7 +80,7 @@ class Folder:
             finally:
                 os.close(folder)
         except OSError:
-            return There.UNKNOWN
+            return There.AWAY
         if there is None:
             return There.ABSENT
         return There.SAME if there == parcel.digest else There.DIFFERENT

@@ -40,6 +40,7 @@ ACCEPT = "application/dicom+json, application/dicom+xml;q=0.5"
 LARGEST_ANSWER = 16 * 1024 * 1024  # bytes; a thousand instances named by XML take one
 ANSWER_CHUNK = 64 * 1024
 UNAUTHORIZED = 401
+TROUBLED = frozenset({UNAUTHORIZED, 408, 425, 429, 500, 502, 503, 504})  # it is the destination's state, not its answer
 
 
 class LocalTrouble(Exception):
@@ -105,12 +106,14 @@ class Stow:
             ) as answer:
                 if answer.status_code in (404, 410):
                     return There.ABSENT
+                if answer.status_code in TROUBLED:
+                    return There.AWAY
                 if answer.status_code != 200:
                     return There.UNKNOWN
                 chunks = answer.iter_content(retrieve.CHUNK)
                 digest = retrieve.digest_of(answer.headers.get("Content-Type", ""), chunks)
         except (LoginFailed, requests.RequestException, HTTPError, OSError):
-            return There.UNKNOWN
+            return There.AWAY
         if digest is None:
             return There.UNKNOWN
         return There.SAME if digest == parcel.digest else There.DIFFERENT
@@ -137,6 +140,8 @@ class Stow:
                         compared[parcel.out] = Stored()
                     case There.ABSENT:
                         compared[parcel.out] = Later(None, "said to be a duplicate, but not there")
+                    case There.AWAY:
+                        compared[parcel.out] = Later(None, "said to be a duplicate, and could not be looked at")
         return compared
 
     def _post(self, body: MultipartBody, authorization: Secret | None) -> tuple[int, float | None, bytes]:

@@ -191,3 +191,11 @@ def test_a_netrc_never_replaces_our_login(cloud, connect, batch, tmp_path, monke
     connect(cloud, login=NoLogin()).deliver(batch)
 
     assert "Authorization" not in cloud.headers[0]
+
+
+def test_a_look_at_a_destination_that_is_away_says_so(cloud, connect, outbound):
+    batch = parcels(outbound, count=1)
+    connection = connect(cloud)
+    cloud.stop()
+
+    assert connection.look(batch[0]) is There.AWAY

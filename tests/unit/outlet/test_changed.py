@@ -92,3 +92,17 @@ def test_what_a_replacing_destination_did_not_store_is_not_looked_at():
     refused = Receipt({"out": Later(None, "503")})
 
     assert deliver_replacing(Liar(refused), PARCEL) == refused
+
+
+@pytest.mark.parametrize(
+    ("deliver", "shows"),
+    [
+        (deliver_changed, [There.AWAY]),
+        (deliver_changed, [There.ABSENT, There.AWAY]),
+        (deliver_replacing, [There.AWAY]),
+    ],
+)
+def test_a_destination_that_is_away_when_it_is_looked_at_refused_nothing(deliver, shows):
+    verdict = deliver(Liar(NAMED, *shows), PARCEL).verdicts["out"]
+
+    assert isinstance(verdict, Later)
