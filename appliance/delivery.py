@@ -136,6 +136,8 @@ class Destination:
             self.recall.kind != "orthanc" or bool(self.rest_url),
             "recall of kind orthanc needs rest_url, Orthanc's REST root, because url does not end with /dicom-web.",
         )
+        if self.recall.rest_url:
+            self.auth.demand_cover("recall.rest_url", self.recall.rest_url)
 
     @property
     def rest_url(self) -> str:

@@ -127,9 +127,10 @@ WORDS: dict[Reason, Advice] = {
     ),
     Reason.TWO_PATIENT_IDS: Advice(
         "Images of its study name another Patient ID: some are another patient's, or the patient was renumbered.",
-        "This image was not sent; what of the study had left before is listed by 'appliance quarantine show ID'. Find "
-        "out whose images these are, and have wrong ones corrected and sent again. If both IDs are of one patient who "
-        "comes from two senders, put these into one domain (identity.domains in the configuration). If they may go "
+        "This image was not sent; what of the study had left before is listed by 'appliance quarantine show ID', and "
+        "taken back by 'appliance recall STUDY'. Find out whose images these are, and have wrong ones corrected and "
+        "sent again. If both IDs are of one patient who comes from two senders, put these into one domain "
+        "(identity.domains in the configuration). If they may go "
         f"as they are: {_ACCEPT.format('two-patient-ids')}. {_DISCARD}",
         acceptable=True,
     ),

@@ -16,15 +16,18 @@ def left_of_mixed(overview: Overview, trace: Trace) -> list[Left]:
 
 
 def as_rows(deliveries: Iterable[Left]) -> list[dict[str, object]]:
-    """Return what left as JSON can hold it: a row a study and destination."""
+    """Return what left as JSON can hold it: a row a study and destination; recalled: confirmed absent there by now."""
     rows: dict[tuple[str, str], dict[str, object]] = {}
     last: dict[tuple[str, str], float] = {}
     for each in deliveries:
         if not each.has_left:
             continue
         key = (each.study, each.destination)
-        row = rows.setdefault(key, {"study": each.study, "destination": each.destination, "instances": 0, "last": ""})
+        row = rows.setdefault(
+            key, {"study": each.study, "destination": each.destination, "instances": 0, "recalled": 0, "last": ""}
+        )
         row["instances"] = int(str(row["instances"])) + 1
+        row["recalled"] = int(str(row["recalled"])) + (each.delivery == "RECALLED")
         last[key] = max(last.get(key, 0.0), each.at)
         row["last"] = moment(last[key]) if last[key] else ""
     return list(rows.values())
@@ -35,5 +38,5 @@ def show_left(rows: list[dict[str, object]]) -> None:
     if not rows:
         say("Nothing of it has left.")
         return
-    columns = ("study", "destination", "instances", "last")
+    columns = ("study", "destination", "instances", "recalled", "last")
     show_table(columns, [[row[name] for name in columns] for row in rows], title="what has left already")

@@ -1,5 +1,6 @@
 """``appliance mapping opt-out`` and ``forget``: patients of whom nothing leaves any more, and what has left already."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from appliance.cli.ask import AT_ONCE, PENDING, WAIT_S, sure
 from appliance.cli.audited import audited
 from appliance.cli.left import as_rows, show_left
 from appliance.cli.options import answer, load, operator, say, show_table, with_config
+from appliance.cli.recall import NOT_STARTED, ask_recall, recalled_words
 from appliance.cli.trusted import (
     left_of,
     list_file,
@@ -34,10 +36,16 @@ from appliance.spool.files import open_regular
 from appliance.spool.layout import Inside
 from appliance.spool.outbox_view import Left
 from appliance.spool.overview import Overview
+from appliance.spool.recalls import Wanted
 from appliance.spool.requests import Requests
 
 PAGE = 500
 TRIES, PAUSE_S = 8, 0.5  # what is on its way at this moment is asked for again
+
+
+recall_option = click.option(
+    "--recall", is_flag=True, help="Take back what has left already; left out, a person at a terminal is asked."
+)
 
 
 @click.command("opt-out")
@@ -46,12 +54,17 @@ TRIES, PAUSE_S = 8, 0.5  # what is on its way at this moment is asked for again
 @click.option("--domain", default="site", show_default=True, help="Identity domain of the numbers.")
 @click.option("--preview", is_flag=True, help="Say what would happen; nothing is changed.")
 @click.option("--withdraw", is_flag=True, help="Take these patients off the list again.")
-def opt_out(config_file: Path | None, as_json: bool, file: str, domain: str, preview: bool, withdraw: bool) -> int:
+@recall_option
+def opt_out(
+    config_file: Path | None, as_json: bool, file: str, domain: str, preview: bool, withdraw: bool, recall: bool
+) -> int:
     """Refuse every patient of a list from now on: columns MRN, and if needed issuer, domain. Tells what left already.
 
-    What waits to be forwarded is stopped.
+    What waits to be forwarded is stopped; what left is taken back if that is said.
     """
     settings = load(config_file)
+    if recall and (preview or withdraw):
+        raise RequestRefused("--recall means nothing with --preview or --withdraw; nothing was changed.")
     lines, problems = read_list(list_file(file), with_ids=False)
     place = place_of(settings, domain, "")
     try:
@@ -65,14 +78,18 @@ def opt_out(config_file: Path | None, as_json: bool, file: str, domain: str, pre
     except Conflicts as conflicts:
         return _conflicts(conflicts, as_json=as_json)
     stopped = None if preview else _stop(settings, deliveries, Reason.OPTED_OUT)
-    rows = as_rows(deliveries if preview else _again(settings, deliveries))
+    now = deliveries if preview else _again(settings, deliveries)
+    rows = as_rows(now)
+    wants = not preview and _wants_recall(now, recall=recall, as_json=as_json)
+    recalled = _recall(settings, now, f"opt-out, {len(lines)} lines", "opted-out") if wants else None
     if as_json:
         left_lines = sorted({line for line, _ in done.known})
         counts = {"new": done.new, "same": done.same, "withdrawn": done.gone, "stopped": stopped}
-        answer({"preview": preview, **counts, "known_lines": left_lines, "left": rows})
+        answer({"preview": preview, **counts, "known_lines": left_lines, "left": rows, "recalled": recalled})
     else:
         _tell_opt_out(done, rows, preview=preview, withdraw=withdraw, stopped=stopped)
-    return PENDING if stopped is None and not preview else 0
+        _tell_recall(rows, recalled, wants=wants)
+    return PENDING if not preview and (stopped is None or (wants and recalled is None)) else 0
 
 
 def _tell_opt_out(
@@ -101,10 +118,11 @@ _NOT_STOPPED = (
 @click.argument("pseudonym")
 @reason_option
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
-def forget(config_file: Path | None, as_json: bool, pseudonym: str, reason: str, yes: bool) -> int:
+@recall_option
+def forget(config_file: Path | None, as_json: bool, pseudonym: str, reason: str, yes: bool, recall: bool) -> int:
     """Erase a patient: originals in the house and every mapping entry. From then on the patient is refused.
 
-    What has left is listed with its destination: it has to be deleted there.
+    What has left is listed with its destination; it is taken back if that is said.
     """
     settings = load(config_file)
     scopes = scopes_of(settings)
@@ -117,7 +135,11 @@ def forget(config_file: Path | None, as_json: bool, pseudonym: str, reason: str,
         refuse_for_good(store, person, scopes)
         found = left_of(settings, store, list(person.pseudonyms))
         stopped = _stop(settings, found, Reason.FORGOTTEN)
-        left = as_rows(_again(settings, found))
+        now = _again(settings, found)
+        left = as_rows(now)
+        wants = _wants_recall(now, recall=recall, as_json=as_json)
+        # Before the entries go: what it names outside are pseudonymous UIDs, which stay known there.
+        recalled = _recall(settings, now, pseudonym, reason) if wants else None
         house = _House(settings, person)
         remaining = None if stopped is None else house.erase(found)
         entries = 0 if remaining is None or remaining else erase(store, person, scopes)
@@ -129,12 +151,14 @@ def forget(config_file: Path | None, as_json: bool, pseudonym: str, reason: str,
         "unreadable": sorted(house.unreadable),
         "inbox_items": sorted(house.items),
         "left": left,
+        "recalled": recalled,
     }
     if as_json:
         answer(content)
     else:
         _tell_forget(content, left)
-    return 0 if content["erased"] else PENDING
+        _tell_recall(left, recalled, wants=wants)
+    return 0 if content["erased"] and (recalled is not None or not wants) else PENDING
 
 
 def _tell_forget(content: dict[str, Any], left: list[dict[str, object]]) -> None:
@@ -151,6 +175,31 @@ def _tell_forget(content: dict[str, Any], left: list[dict[str, object]]) -> None
         items = ", ".join(str(item) for item in content["inbox_items"])
         say(f"Came through the inbox: items {items}. What the inbox keeps of them (processed) is to be removed there.")
     show_left(left)
+
+
+def _wants_recall(deliveries: list[Left], *, recall: bool, as_json: bool) -> bool:
+    """Whether what left is to be taken back: said, or asked of the person at the terminal."""
+    if not any(each.has_left for each in deliveries):
+        return recall and bool(deliveries)  # something may be under way
+    if recall or as_json or not sys.stdin.isatty():
+        return recall
+    show_left(as_rows(deliveries))
+    return click.confirm("Take back what has left?")
+
+
+def _recall(settings: Config, deliveries: list[Left], about: str, reason: str) -> dict[str, int] | None:
+    """Have what left taken back; return what was begun, None without an answer."""
+    audited(settings, "recall", about=about, reason=reason)
+    return ask_recall(settings, Wanted(studies=tuple(sorted({each.study for each in deliveries}))))
+
+
+def _tell_recall(left: list[dict[str, object]], recalled: dict[str, int] | None, *, wants: bool) -> None:
+    if recalled is not None:
+        say(recalled_words(recalled))
+    elif wants:
+        say(NOT_STARTED)
+    elif left:
+        say("It stays where it is until it is recalled: appliance recall STUDY, or this command with --recall.")
 
 
 class _House:

@@ -9,7 +9,7 @@ import click
 
 from appliance.cli.options import age, answer, counted, load, say, show_table, with_config
 from appliance.config import Config
-from appliance.lifecycle import VISIBLE, State
+from appliance.lifecycle import VISIBLE, RecallState, State
 from appliance.spool.overview import GATED, Overview
 from appliance.watch.health import STALE_S
 from appliance.watch.published import HEARTBEAT, read
@@ -57,6 +57,7 @@ def _content(settings: Config, overview: Overview, now: float) -> dict[str, Any]
             for (state, reason), n in sorted(tally.by_reason.items())
         ],
         "destinations": {name: {**rows.get(name, {}), "paused": name in paused} for name in dict.fromkeys(names)},
+        "recalls": overview.recall_counts(),
         "forwarding": works,
     }
 
@@ -90,6 +91,19 @@ def _show(content: dict[str, Any]) -> None:
             )
             for name, found in content["destinations"].items()
         ],
+    )
+    open_, stuck = _recalls(content["recalls"])
+    if open_ or stuck:
+        say(f"Recalls: {open_} under way, {stuck} that a person has to see to: appliance recall --list")
+
+
+def _recalls(counts: Mapping[str, Mapping[str, int]]) -> tuple[int, int]:
+    """Return how many recalls go on by themselves, and how many need a person."""
+    by_state = [(state, n) for states in counts.values() for state, n in states.items()]
+    going_on = (RecallState.REQUESTED, RecallState.DELETED)
+    return (
+        sum(n for state, n in by_state if state in going_on),
+        sum(n for state, n in by_state if state == RecallState.IMPOSSIBLE),
     )
 
 

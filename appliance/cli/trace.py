@@ -15,6 +15,7 @@ from appliance.reasons import Reason
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox_view import Delivery
 from appliance.spool.overview import GATED, Overview
+from appliance.spool.recalls import Recalled
 
 
 @click.command("trace")
@@ -29,7 +30,10 @@ def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
     overview = Overview(settings.state)
     try:
         found = overview.trace(id_or_uid)
-        left = [as_rows(left_of_mixed(overview, trace)) for trace, _ in found]
+        content = [
+            _content(trace, deliveries, _recalls(overview, trace)) | {"left": as_rows(left_of_mixed(overview, trace))}
+            for trace, deliveries in found
+        ]
     finally:
         overview.close()
     if not found:
@@ -37,9 +41,6 @@ def command(config_file: Path | None, as_json: bool, id_or_uid: str) -> int:
             "Nothing here has this id or UID; nothing was changed. Ids are shown by: appliance quarantine list, and by "
             "the log. Rows are kept for retention.rows_days; of a file that a clinic dropped see its receipt."
         )
-    content = [
-        _content(trace, deliveries) | {"left": rows} for (trace, deliveries), rows in zip(found, left, strict=True)
-    ]
     if as_json:
         answer({"instances": content})
     else:
@@ -55,7 +56,11 @@ def visible(trace: Trace) -> str:
     return trace.outside or State.READY.value
 
 
-def _content(trace: Trace, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+def _recalls(overview: Overview, trace: Trace) -> list[Recalled]:
+    return overview.recalls_of(trace.sop_instance) if trace.sop_instance else []
+
+
+def _content(trace: Trace, deliveries: Sequence[Delivery], recalls: Sequence[Recalled]) -> dict[str, Any]:
     instance = trace.instance
     came = instance.provenance
     return {
@@ -78,8 +83,10 @@ def _content(trace: Trace, deliveries: Sequence[Delivery]) -> dict[str, Any]:
         "out": instance.out,
         "sop_instance": trace.sop_instance,
         "study": trace.study,
+        "rules_digest": instance.rules_digest,
         "original_purged": trace.purged,
         "deliveries": [_delivery(each) for each in deliveries],
+        "recalls": [_recall(each) for each in recalls],
         "history": [
             {
                 "round": move.round,
@@ -107,13 +114,24 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def _recall(recall: Recalled) -> dict[str, Any]:
+    return {
+        "destination": recall.destination,
+        "state": recall.state.value,
+        "asked": moment(recall.asked),
+        "at": moment(recall.at),
+        "detail": recall.detail,
+    }
+
+
 def _show(content: dict[str, Any]) -> None:
     say(f"{content['id']} is {content['state']} (round {content['round']})")
     if content["reason"]:
         words = Reason(content["reason"]).words
         say(f"{content['reason']}. {words.what} {content['detail']}")
         say(words.advice.replace(" ID", f" {content['id']}"))
-    told = ("received", "bytes", "source", "project", "calling_ae", "called_ae", "peer", "out", "sop_instance", "study")
+    told: tuple[str, ...] = ("received", "bytes", "source", "project", "calling_ae", "called_ae", "peer")
+    told += ("out", "sop_instance", "study", "rules_digest")
     show_table(("", ""), [(name, content[name]) for name in told if content[name]])
     if content["reason"] == Reason.TWO_PATIENT_IDS.value:
         show_left(content["left"])
@@ -140,6 +158,12 @@ def _show(content: dict[str, Any]) -> None:
                 for each in content["deliveries"]
             ],
             title="deliveries",
+        )
+    if content["recalls"]:
+        show_table(
+            ("destination", "state", "asked", "since", "detail"),
+            [[each[name] for name in ("destination", "state", "asked", "at", "detail")] for each in content["recalls"]],
+            title="recalls",
         )
     if any(each["state"] == GATED for each in content["deliveries"]):
         of = content["source"] + (f" --project {content['project']}" if content["project"] != ONLY_PROJECT else "")

@@ -28,6 +28,7 @@ from appliance.services.follow import Follower
 from appliance.services.looker import OVERRAN
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
+from appliance.services.recall_audit import RecallAudit
 from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
 from appliance.services.resume import Resume
@@ -38,6 +39,7 @@ from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
 from appliance.spool.requests import Requests
+from appliance.watch.audit import Audit
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +94,12 @@ class Deidentify:
             self._spool,
             Requests(config.state / "requests"),
             rebuild=self._repair.rebuild,
-            follow=self._follower.catch_up,
+            follow=self._before_a_request,
         )
         self._duplicates = Duplicates(self._spool, self._outbox)
         self._studies = Studies(self._mapping, self._spool, self._outbox, self._observer)
         self._remember = Remember(self._spool.settings, self._mapping)
+        self._recall_audit = RecallAudit(self._spool.settings, self._outbox, Audit(config.state / "audit"))
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
         size = config.deidentify.workers or os.cpu_count() or 1
@@ -117,6 +120,7 @@ class Deidentify:
         given = self._hand_out()
         followed = self._follower.step(self._clock())
         resumed = self._resume.step(self._clock())
+        self._recall_audit.step(self._clock())
         return bool(asked or committed or given or followed or repaired or resumed or self._pool.in_hand)
 
     def stop(self) -> None:
@@ -127,6 +131,11 @@ class Deidentify:
         self._mapping.close()
         self._outbox.close()
         self._spool.close()
+
+    def _before_a_request(self) -> None:
+        """What a person asks for is decided by what the outside says now, and carried out by the rules of now."""
+        self._follower.catch_up()
+        self._rules.look_at_once()
 
     def _follow_rules(self) -> None:
         """Have the workers begin anew when the rules were changed, once what they have in hand is done."""

@@ -28,7 +28,7 @@ from appliance.spool.files import (
 )
 from appliance.spool.layout import Outside
 from appliance.spool.outbox_view import Delivery, Left, OutsideCount
-from appliance.spool.recalls import Recalls, Wanted
+from appliance.spool.recalls import Wanted
 from appliance.spool.settled import Ended, Remembered, Settled
 
 __all__ = ["Making", "Outbox"]
@@ -51,7 +51,7 @@ class Outbox:
         self.layout = Outside(root)
         self.layout.make()
         self.rows = Deliveries(self.layout)
-        self.recalls = Recalls(self.rows.database)
+        self.recalls = self.rows.recalls
         self.settings = self.rows.settings
         self.custody = Custody(self.rows.database)
         self._clock = clock

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from appliance.lifecycle import OUTSIDE, State
 from appliance.spool.database import Database
+from appliance.spool.recalls import Recalls, Wanted, selected
 from appliance.spool.settings import Settings
 from appliance.spool.settled import Settled
 
@@ -26,7 +27,7 @@ class OutsideCount:
 class Delivery:
     """How far one instance is at one destination.
 
-    state       GATED, WAITING, STORED, REFUSED or ABANDONED
+    state       GATED, WAITING, STORED, REFUSED, ABANDONED or RECALLED
     not_before  POSIX seconds: deferred until then
     at          when it ended, POSIX seconds; 0 while open
     """
@@ -45,7 +46,8 @@ class Left:
     """One delivery of one instance of a study: whether, when and where it left.
 
     state     of the instance: READY, FORWARDED, REJECTED, SUPERSEDED or LOST
-    delivery  GATED, WAITING, STORED, REFUSED or ABANDONED; "" where the outbox was lost and only knows that it was sent
+    delivery  GATED, WAITING, STORED, REFUSED, ABANDONED or RECALLED; "" where the outbox was lost and only knows
+              that it was sent
     at        when the delivery ended, POSIX seconds; 0 while open
     """
 
@@ -61,7 +63,9 @@ class Left:
     @property
     def has_left(self) -> bool:
         """Whether this delivery put the instance into somebody else's hands."""
-        return self.delivery == "STORED" or (not self.delivery and self.state in ("FORWARDED", "SUPERSEDED"))
+        return self.delivery in ("STORED", "RECALLED") or (
+            not self.delivery and self.state in ("FORWARDED", "SUPERSEDED")
+        )
 
 
 class OutboxView:
@@ -70,6 +74,7 @@ class OutboxView:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.settings = Settings(database)
+        self.recalls = Recalls(database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -190,14 +195,28 @@ class OutboxView:
 
     def left(self, studies: Iterable[str]) -> list[Left]:
         """Return every delivery of every instance of these pseudonymous studies, in order of arrival."""
+        return self.left_by(Wanted(studies=tuple(studies)))
+
+    def left_by(self, wanted: Wanted) -> list[Left]:
+        """Return every delivery of every instance that is named, in order of arrival."""
+        where, value = selected(wanted)
         with self.database.reading() as connection:
             rows = connection.execute(
-                "SELECT i.out, i.study, i.sop_instance, i.rules_digest, i.state, coalesce(d.destination, ''),"
+                "SELECT i.out, i.study, i.sop_instance, i.rules_digest, i.state, coalesce(d.destination, ''),"  # noqa: S608
                 " coalesce(d.state, ''), coalesce(d.at, 0) FROM instance i LEFT JOIN delivery d USING (seq)"
-                " WHERE i.study IN (SELECT value FROM json_each(?)) ORDER BY i.seq, d.destination",
-                (json.dumps(list(studies)),),
+                f" WHERE i.{where} ORDER BY i.seq, d.destination",
+                {"value": value},
             ).fetchall()
         return [Left(*row) for row in rows]
+
+    def rules_digests(self, prefix: str) -> list[str]:
+        """Return the digests of rules that begin so, of what the outbox knows. Looks through it."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT rules_digest FROM instance WHERE substr(rules_digest, 1, ?) = ? ORDER BY rules_digest",
+                (len(prefix), prefix),
+            ).fetchall()
+        return [digest for (digest,) in rows]
 
     def rejected(self, *, after: int = 0, limit: int = 500) -> list[tuple[int, str, str, str]]:
         """Return (seq, outside name, reason, detail) of the REJECTED in order of arrival, after a seq."""

@@ -15,6 +15,7 @@ from appliance.spool.journal import Journal
 from appliance.spool.journal_view import Trace
 from appliance.spool.layout import Inside, Outside
 from appliance.spool.outbox_view import Delivery, Left
+from appliance.spool.recalls import Recalled, Wanted
 from appliance.spool.tally import Tally, tally
 
 GATED = "GATED"  # a delivery that waits for an operator's leave
@@ -72,6 +73,33 @@ class Overview:
         """Return every delivery of every instance of these pseudonymous studies."""
         with _told():
             return self._outside.left(studies)
+
+    def left_by(self, wanted: Wanted) -> list[Left]:
+        """Return every delivery of every instance of these pseudonymous studies, or made by these rules."""
+        with _told():
+            return self._outside.left_by(wanted)
+
+    def rules_digests(self, prefix: str) -> list[str]:
+        """Return the digests of rules that begin so, of what has come to the outside."""
+        with _told():
+            return self._outside.rules_digests(prefix)
+
+    def recalls(self, wanted: Wanted | None = None) -> list[Recalled]:
+        """Return the recalls of what is named, or of everything that is not confirmed yet."""
+        with _told():
+            if wanted is None:
+                return self._outside.recalls.all(unfinished=True)
+            return self._outside.recalls.of_studies({left.study for left in self._outside.left_by(wanted)})
+
+    def recalls_of(self, sop_instance: str) -> list[Recalled]:
+        """Return the recalls of one pseudonymous SOP Instance UID."""
+        with _told():
+            return self._outside.recalls.of_instance(sop_instance)
+
+    def recall_counts(self) -> dict[str, dict[str, int]]:
+        """Return destination -> state of recalls -> how many."""
+        with _told():
+            return self._outside.recalls.counts()
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id.

@@ -132,7 +132,8 @@ class Recalls:
                 if each.state is not recall.state and each.state not in RECALL_MOVES[recall.state]:
                     raise ValueError(f"a recall does not go from {recall.state} to {each.state}")  # our bug
                 done = connection.execute(
-                    "UPDATE recall SET state = :state, not_before = :not_before, number = :number,"
+                    "UPDATE recall SET state = :state, not_before = :not_before,"
+                    " number = CASE WHEN state = :state THEN number ELSE :number END,"
                     " at = CASE WHEN state = :state THEN at ELSE :at END,"
                     " attempts = CASE WHEN state = :state THEN attempts + 1 ELSE 0 END,"
                     " detail = CASE WHEN :detail = '' AND state = :state THEN detail ELSE :detail END"
@@ -239,6 +240,13 @@ class Recalls:
         return [_recalled(row) for row in rows]
 
 
+def selected(wanted: Wanted) -> tuple[str, str]:
+    """Return a condition on rows of instances, with one parameter ``:value``, and its value."""
+    if wanted.rules_digest:
+        return "rules_digest = :value", wanted.rules_digest
+    return "study IN (SELECT value FROM json_each(:value))", json.dumps(wanted.studies)
+
+
 def replaced_by(connection: sqlite3.Connection, parcel: Parcel, destination: str, at: float) -> None:
     """A later version was stored: what was recalled of the instance is no longer there. Within a transaction.
 
@@ -274,9 +282,7 @@ class _Instance:
 
 
 def _page(connection: sqlite3.Connection, wanted: Wanted, after: int) -> list[_Instance]:
-    where, value = ("rules_digest = :value", wanted.rules_digest)
-    if wanted.studies:
-        where, value = "study IN (SELECT value FROM json_each(:value))", json.dumps(wanted.studies)
+    where, value = selected(wanted)
     rows = connection.execute(
         "SELECT seq, out, state, sop_instance, study, series FROM instance"  # noqa: S608 - our words
         f" WHERE seq > :after AND {where} ORDER BY seq LIMIT :limit",
