@@ -17,7 +17,8 @@ STEPS = {
     "commit rows": "appliance.spool.database:Database.commit",
     "commit the mapping": "appliance.mapping.store:MappingStore.commit",
     "answer the modality": "appliance.intake.wire:Wire.send",
-    "make a delivery": "appliance.outlet.stow:StowConnection.deliver",
+    "make a delivery": "appliance.outlet.stow:Stow.deliver",
+    "ask for a deletion": "appliance.outlet.recall:WebRecall._delete",
 }
 
 

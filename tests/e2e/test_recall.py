@@ -8,7 +8,7 @@ from appliance.mapping.store import MappingStore
 from appliance.reasons import Reason
 from appliance.watch.audit import broken_at
 from tests.peers.commanded import PATIENCE_S, Commanded
-from tests.peers.fake_cloud import FakeCloud
+from tests.peers.fake_cloud import Act, FakeCloud
 from tests.peers.orthanc import Orthanc
 
 KEY = bytes.fromhex("5e" * 32)
@@ -219,3 +219,19 @@ def test_nothing_is_recalled_by_a_word_that_names_nothing(site, cloud):
     assert site.run("recall")[0] == 1
     assert site.outbox.recalls.counts() == {}
     assert len(cloud.stored) == 1
+
+
+def test_what_is_under_way_when_it_is_recalled_is_taken_back_after_it_arrived(site, cloud, monkeypatch):
+    monkeypatch.setattr("appliance.spool.recalls.LOST_ANSWER_S", 0)
+    cloud.answers(Act(before_s=1.0))
+    site = site(url(cloud))
+    spool_id = site.arrive("P-1")
+    site.until(lambda: cloud.requests != [])
+
+    status, told = site.json("recall", site.spool.trace(spool_id)[0].study, "--do", "--reason", "wrong patient")
+
+    assert (status, told["recalls"], told["withdrawn"]) == (0, 1, 1)
+    site.until_recalled("ABSENT", 1)
+    assert cloud.stored == {}
+    [traced] = site.json("trace", spool_id)[1]["instances"]
+    assert [each["state"] for each in traced["deliveries"]] == ["RECALLED"]
