@@ -28,7 +28,6 @@ from appliance.services.follow import Follower
 from appliance.services.looker import OVERRAN
 from appliance.services.operator import Operator
 from appliance.services.pool import Died, Finished, Overran, Pool
-from appliance.services.recall_audit import RecallAudit
 from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
 from appliance.services.resume import Resume
@@ -39,7 +38,6 @@ from appliance.spool.inside import Passed, Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
 from appliance.spool.requests import Requests
-from appliance.watch.audit import Audit
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +97,6 @@ class Deidentify:
         self._duplicates = Duplicates(self._spool, self._outbox)
         self._studies = Studies(self._mapping, self._spool, self._outbox, self._observer)
         self._remember = Remember(self._spool.settings, self._mapping)
-        self._recall_audit = RecallAudit(self._spool.settings, self._outbox, Audit(config.state / "audit"))
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
         size = config.deidentify.workers or os.cpu_count() or 1
@@ -120,7 +117,6 @@ class Deidentify:
         given = self._hand_out()
         followed = self._follower.step(self._clock())
         resumed = self._resume.step(self._clock())
-        self._recall_audit.step(self._clock())
         return bool(asked or committed or given or followed or repaired or resumed or self._pool.in_hand)
 
     def stop(self) -> None:

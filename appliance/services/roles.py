@@ -30,6 +30,7 @@ from appliance.watch.expiry import Expiry
 from appliance.watch.messages import Messages
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
 from appliance.watch.published import Published
+from appliance.watch.recall_audit import RecallAudit
 
 INSIDE, OUTSIDE = "inside", "outside"
 SIDES = {
@@ -149,6 +150,7 @@ def _watch(config: Config, to: Published) -> Service:
     chores: list[Chore] = [
         AuditCheck(audit.file, to.registry, clock=time.time),
         Changes(named, folder / "noted.json", audit, clock=time.time),
+        RecallAudit(config.state, folder / "recalls.json", audit, clock=time.time),
     ]
     if config.notify is not None:
         told, families = folder / "told.json", watched_of(config).families

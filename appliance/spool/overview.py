@@ -96,6 +96,15 @@ class Overview:
         with _told():
             return self._outside.recalls.of_instance(sop_instance)
 
+    def recalls_changed(self, followed: tuple[str, int], limit: int) -> tuple[str, list[tuple[int, Recalled]]]:
+        """Return the outbox's generation, and (number, recall) of what changed since, in order.
+
+        followed  generation and number up to which it was followed: another generation is followed from the front
+        """
+        with _told():
+            generation, (known, number) = self._outside.generation, followed
+            return generation, self._outside.recalls.changed_since(number if known == generation else 0, limit)
+
     def recall_counts(self) -> dict[str, dict[str, int]]:
         """Return destination -> state of recalls -> how many."""
         with _told():
