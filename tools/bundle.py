@@ -33,23 +33,32 @@ LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".ansible", "*.retry")
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
-def make(out: Path, *, pythons: Sequence[str] = PYTHONS, version: str = "", root: Path = ROOT) -> Path:
+def make(
+    out: Path,
+    *,
+    pythons: Sequence[str] = PYTHONS,
+    version: str = "",
+    root: Path = ROOT,
+    wheels: Path | None = None,
+) -> Path:
     """Return the bundle made in ``out``.
 
     version  another than the sources say, for trying upgrades
+    root     where the sources are
+    wheels   a folder of wheels to take from; None: pip fetches them
     Raises CalledProcessError when pip cannot have a wheel.
     """
     version = version or _version(root)
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder) / f"appliance-{version}"
-        wheels = stage / "wheels"
-        wheels.mkdir(parents=True)
+        carried = stage / "wheels"
+        carried.mkdir(parents=True)
         for name in CARRIED:
             if (root / name).exists():
                 _copy(root / name, stage / name)
-        own = _own_wheel(root, wheels, version)
+        own = _own_wheel(root, carried, version)
         for python in pythons:
-            _download(root / "requirements.lock", wheels, python)
+            download(root / "requirements.lock", carried, python, source=wheels)
         pinned = f"appliance=={version} \\\n    --hash=sha256:{_digest(own)}\n"
         (stage / "requirements.txt").write_text((root / "requirements.lock").read_text() + pinned)
         _sbom(root, stage / "sbom.cdx.json")
@@ -82,12 +91,14 @@ def _own_wheel(root: Path, wheels: Path, version: str) -> Path:
     return next(wheels.glob("appliance-*.whl"))
 
 
-def _download(lock: Path, wheels: Path, python: str) -> None:
+def download(lock: Path, wheels: Path, python: str, *, source: Path | None = None) -> None:
+    """Put what ``lock`` names into ``wheels``, for one Python; from the folder ``source``, or as pip is set up."""
+    where = [] if source is None else ["--no-index", f"--find-links={source}"]
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     subprocess.run(  # noqa: S603 - this very Python
         [
             *(*PIP, "download", "--only-binary=:all:", "--no-deps", "--require-hashes", "-r", str(lock)),
-            *("-d", str(wheels), "--implementation", "cp", "--python-version", python, *platforms),
+            *("-d", str(wheels), "--implementation", "cp", "--python-version", python, *platforms, *where),
         ],
         check=True,
         stdout=sys.stderr,
@@ -102,7 +113,6 @@ def _sbom(root: Path, target: Path) -> None:
         ],
         check=True,
         stdout=sys.stderr,
-        stderr=subprocess.DEVNULL,
     )
 
 
@@ -125,7 +135,7 @@ def _digest(file: Path) -> str:
 def _packed(stage: Path, target: Path) -> Path:
     with (
         target.open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as zipped,
+        gzip.GzipFile("", "wb", 1, raw, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in _files(stage):

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,9 +39,21 @@ class Orthanc:
 
     overwrite  OverwriteInstances: False (Orthanc's default) keeps the old instance and still answers 200
     user       with ``password``: basic authentication is required
+    within     put before its command, so that it runs in another network; address: where it is found from here
     """
 
-    def __init__(self, folder: Path, *, overwrite: bool = False, user: str = "", password: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        user: str = "",
+        password: str = "",
+        within: Sequence[str] = (),
+        address: str = "127.0.0.1",
+    ) -> None:
+        self.within = within
+        self.address = address
         self.folder = folder
         self.overwrite = overwrite
         self.auth = (user, password) if user else None
@@ -52,7 +65,7 @@ class Orthanc:
     @property
     def root(self) -> str:
         """Its REST root, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def dicomweb(self) -> str:
@@ -83,7 +96,7 @@ class Orthanc:
             configuration.write_text(json.dumps(self._configuration()))
             with (self.folder / "orthanc.log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    [binary, str(configuration)],
+                    [*self.within, binary, str(configuration)],
                     stdout=log,
                     stderr=log,
                     env={**os.environ, "TCP_NODELAY": "1"},
@@ -159,7 +172,7 @@ class Orthanc:
             "Plugins": [str(DICOMWEB_PLUGIN)],
             "HttpPort": self.port,
             "HttpDescribeErrors": True,
-            "RemoteAccessAllowed": False,
+            "RemoteAccessAllowed": self.address != "127.0.0.1",
             "AuthenticationEnabled": self.auth is not None,
             "RegisteredUsers": {self.auth[0]: self.auth[1]} if self.auth else {},
             "DicomPort": self.dicom_port,

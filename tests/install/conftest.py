@@ -1,0 +1,121 @@
+"""One booted host for the story that these tests tell in their order; bundles that are made once.
+
+APPLIANCE_SUITES says which Debian: bookworm, or bookworm,trixie. The first time a suite's root file system is made,
+which takes a minute or two, and kept in testhost's cache.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peers.booted import ROOT, Booted, testhost
+from tests.peers.orthanc import Orthanc, orthanc_binary
+from tools import bundle
+
+SUITES = os.environ.get("APPLIANCE_SUITES", "bookworm").split(",")
+PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+VERSIONS = {"now": "1.0.0", "next": "1.0.1", "broken": "1.0.2"}
+PASSWORD = "sesame-of-the-test"
+
+
+@dataclass
+class Site:
+    """The host, the cloud in its network, and what was sent so far.
+
+    bundles       name -> file; acknowledged: SOP Instance UIDs that were answered with Success or taken
+    """
+
+    host: Booted
+    orthanc: Orthanc
+    bundles: dict[str, Path]
+    inventory: Path
+    acknowledged: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """State -> how many, of the host's queue."""
+        return json.loads(self.host.run("appliance queue --json"))["states"]
+
+
+@pytest.fixture(scope="package")
+def wheels(tmp_path_factory, request) -> Path:
+    """What pip fetches, once, whatever bundles are made of it."""
+    testhost()
+    orthanc_binary()
+    folder = tmp_path_factory.mktemp("wheels")
+    for suite in SUITES:
+        try:
+            bundle.download(ROOT / "requirements.lock", folder, PYTHON[suite])
+        except subprocess.CalledProcessError:
+            pytest.skip("pip could not fetch the wheels for a bundle")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def bundles(tmp_path_factory, wheels) -> dict[str, Path]:
+    """Three releases: now, next, and one whose receiver does not start."""
+    folder = tmp_path_factory.mktemp("bundles")
+    broken = tmp_path_factory.mktemp("broken") / "source"
+    shutil.copytree(ROOT, broken, ignore=lambda where, names: [n for n in names if Path(where) == ROOT and n[0] == "."])
+    roles = broken / "appliance/services/receive.py"
+    roles.write_text(roles.read_text() + "\nraise RuntimeError\n")
+    pythons = [PYTHON[suite] for suite in SUITES]
+    return {
+        name: bundle.make(
+            folder, pythons=pythons, version=version, root=broken if name == "broken" else ROOT, wheels=wheels
+        )
+        for name, version in VERSIONS.items()
+    }
+
+
+def variables(bundle_file: Path, orthanc: Orthanc) -> dict[str, Any]:
+    """What an inventory says of this site."""
+    return {
+        "appliance_bundle": str(bundle_file),
+        "appliance_config": {
+            "site": "st-elsewhere",
+            "scp": {"ae_title": "EDGE", "peers": [{"ae_title": "CT1", "source": "CT1"}]},
+            "inbox": {"quiet_s": 1, "clinics": {"clinic-a": {"source": "clinic_a"}}},
+            "destinations": [
+                {
+                    "name": "research",
+                    "url": f"http://127.0.0.1:{orthanc.port}/dicom-web",
+                    "existing": "kept",
+                    "auth": {
+                        "kind": "basic",
+                        "user": "edge",
+                        "password_file": "/etc/appliance/credentials/research.password",
+                    },
+                }
+            ],
+            "spool": {"reserve_gb": 0.1},
+        },
+        "appliance_secrets": {"research.password": PASSWORD},
+        "appliance_destination_networks": ["127.0.0.1"],
+        "appliance_modality_networks": ["198.18.0.0/15"],
+        "appliance_firewall": "nftables",
+        "appliance_require_time_sync": False,  # nothing sets this machine's clock from inside
+        "appliance_studies_per_day": 1,
+        "appliance_study_mb": 10,
+    }
+
+
+@pytest.fixture(scope="package", params=SUITES)
+def site(tmp_path_factory, request, bundles):
+    """A bare host, and an Orthanc that only its own network knows."""
+    with Booted(tmp_path_factory.mktemp("hosts"), request.param) as host:
+        orthanc = Orthanc(
+            tmp_path_factory.mktemp("orthanc"),
+            user="edge",
+            password=PASSWORD,
+            within=host.within(),
+            address=host.address,
+        )
+        with orthanc:
+            file = host.inventory(variables(bundles["now"], orthanc))
+            yield Site(host, orthanc, bundles, file)
