@@ -43,6 +43,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint -q
 
 bench: setup
 	@sh tests/peers/install --optional $(PEERS)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.make.certificates import Authority
 from tests.peers.booted import ROOT, Booted, testhost
 from tests.peers.orthanc import Orthanc, orthanc_binary
 from tools import bundle
@@ -29,12 +30,14 @@ class Site:
     """The host, the cloud in its network, and what was sent so far.
 
     bundles       name -> file; acknowledged: SOP Instance UIDs that were answered with Success or taken
+    authority     signs for callers of the encrypted port
     """
 
     host: Booted
     orthanc: Orthanc
     bundles: dict[str, Path]
     inventory: Path
+    authority: Authority
     acknowledged: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -73,9 +76,11 @@ def bundles(tmp_path_factory, wheels) -> dict[str, Path]:
     }
 
 
-def variables(bundle_file: Path, orthanc: Orthanc) -> dict[str, Any]:
+def variables(bundle_file: Path, orthanc: Orthanc, authority: Authority) -> dict[str, Any]:
     """What an inventory says of this site."""
+    certificate, key = authority.sign("edge")
     return {
+        "appliance_tls": {"certificate": str(certificate), "key": str(key), "client_ca": str(authority.certificate)},
         "appliance_bundle": str(bundle_file),
         "appliance_config": {
             "site": "st-elsewhere",
@@ -117,5 +122,6 @@ def site(tmp_path_factory, request, bundles):
             address=host.address,
         )
         with orthanc:
-            file = host.inventory(variables(bundles["now"], orthanc))
-            yield Site(host, orthanc, bundles, file)
+            authority = Authority(tmp_path_factory.mktemp("tls"))
+            file = host.inventory(variables(bundles["now"], orthanc, authority))
+            yield Site(host, orthanc, bundles, file, authority)

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.make import make
 from tests.peers.booted import play
+from tests.peers.caller import CT, EXPLICIT, Caller
 from tests.peers.steady_caller import SteadyCaller
 
 HERE = Path(__file__).parent
@@ -129,6 +131,19 @@ def test_what_a_scanner_sends_and_what_a_clinic_drops_arrives_de_identified(site
         assert name not in site.acknowledged, "its UID is a new one"
         body = site.orthanc.file(name).lower()
         assert [word for word in PLANTED if word.encode() in body] == []
+
+
+def test_the_encrypted_port_takes_from_whoever_shows_a_certificate_of_the_hospital(site):
+    encrypted = ssl.create_default_context(cafile=site.authority.certificate)
+    encrypted.check_hostname = False  # it is called by its address
+    encrypted.load_cert_chain(*site.authority.sign("ct1"))
+    data = image("encrypted")(1)
+
+    with Caller(2762, host=site.host.address, tls=encrypted) as caller:
+        assert caller.request({1: (CT, [EXPLICIT])}, calling=b"CT1").rejected is None
+        assert caller.store(1, CT, data.SOPInstanceUID, make.data_set(data)) == 0
+
+    site.acknowledged.append(data.SOPInstanceUID)
 
 
 def test_a_caller_from_elsewhere_is_refused_by_firewall_and_socket(site):
@@ -345,7 +360,7 @@ def test_uninstalling_leaves_the_data_and_nothing_else(site):
     played = play("uninstall", site.inventory)
 
     assert played.ok, played.output[-3000:]
-    assert [file for file in before if file not in site.host.run(data).split()] == ["/etc/appliance/firewall.nft"]
+    assert set(before) - set(site.host.run(data).split()) == {"/etc/appliance/firewall.nft"}
     left = [line for line in listing(site.host).split() if "appliance" in line]
     kept = ("/var/lib/appliance", "/etc/appliance", "/srv/appliance", "/usr/lib/sysusers.d/appliance.conf")
     assert [path for path in left if not path.startswith(kept)] == []
