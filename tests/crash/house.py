@@ -110,12 +110,18 @@ class House:
 
     # --- the modality and the clinic ------------------------------------------------------------------------------
 
-    def another(self) -> Dataset:
-        """A new instance, of a patient and study that others share."""
+    def another(self, patient: str = "P") -> Dataset:
+        """A new instance, of a patient and study that others share.
+
+        What a clinic drops is of patients of its own: the same number elsewhere is another patient, and then there
+        were two in one study.
+        """
         with self._lock:
             self._numbers += 1
             number = self._numbers
-        return ct(patient_id=f"P{number % 3}", size=8, InstanceNumber=number, SOPInstanceUID=f"1.2.3.4.{number}")
+        return ct(
+            patient_id=f"{patient}{number % 3}", size=8, InstanceNumber=number, SOPInstanceUID=f"1.2.3.4.{number}"
+        )
 
     def send(self, instances: Sequence[Dataset], *, within_s: float = PATIENCE_S) -> None:
         """Send until each was answered with Success, over as many associations as it takes, as modalities do."""

@@ -47,7 +47,7 @@ def test_nothing_is_lost_or_doubled_by_a_kill(role, point, tmp_path):
 def _send_and_drop(house: House, reached: threading.Event) -> None:
     """Bursts, apart enough that none shares the others' commits: two, and more until the kill point is reached."""
     for number in itertools.count():
-        house.drop([house.another()])
+        house.drop([house.another("C")])
         house.send([house.another(), house.another()])
         if reached.wait(0.4) and number >= 1:
             return

@@ -46,5 +46,5 @@ def _load(house: House, over: threading.Event, way: str) -> None:
         if way == "send":
             house.send([house.another() for _ in range(3)], within_s=10 * PATIENCE_S)
         else:
-            house.drop([house.another()])
+            house.drop([house.another("C")])
         time.sleep(0.1)
