@@ -13,7 +13,7 @@ from pathlib import Path
 from appliance.config import Config, Destination
 from appliance.deid.ruleset import load_rules
 from appliance.delivery import is_covered
-from appliance.errors import CannotStart, ConfigError
+from appliance.errors import CannotLook, CannotStart, ConfigError
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
@@ -53,6 +53,7 @@ def examine(settings: Config) -> list[Finding]:
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
         _configuration,
         _rules,
+        _text_search,
         _key,
         _space,
         _clock,
@@ -87,6 +88,20 @@ def _rules(settings: Config) -> Iterator[Finding]:
             yield _fine("rules", f"{path or 'the packaged default'} can be used.")
         except ConfigError as error:
             yield Finding("rules", Severity.ERROR, str(error), "Nothing is de-identified until the rules are mended.")
+
+
+def _text_search(settings: Config) -> Iterator[Finding]:
+    del settings
+    from appliance.deid.pixels.find_text import TextFinder  # half a second, which no other command need wait
+
+    try:
+        finder = TextFinder()
+    except CannotLook as error:
+        yield Finding(
+            "text search", Severity.ERROR, str(error), "Images that must be looked at are quarantined so long."
+        )
+    else:
+        yield _fine("text search", f"Text in images is looked for by {finder.name}, {finder.version}.")
 
 
 def _key(settings: Config) -> Iterator[Finding]:

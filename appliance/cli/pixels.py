@@ -67,9 +67,9 @@ def _draw(tried: Tried, frame: int, target: Path) -> bool:
 
 
 def _tell(tried: Tried, looked: Looked | None, drawn: str) -> None:
-    if looked is None:
-        say("Nobody needs to look at its pixels: no rule means them." if tried.outcome == DELIVERED else "")
-    else:
+    if looked is None and tried.outcome == DELIVERED:
+        say("Nobody needs to look at its pixels: no rule means them.")
+    elif looked is not None:
         rows = [("all" if each.frame == 0 else each.frame, *each.box, each.cause) for each in looked.hidden]
         if rows:
             show_table(("Frame", "Left", "Top", "Right", "Bottom", "Because of"), rows)
