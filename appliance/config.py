@@ -215,9 +215,10 @@ class Retention:
     originals_days: float = 7  # after every destination named the instance
     discarded_days: float = 7
     rows_days: float = 365
+    reports_days: float = 365  # what was done to each instance, for the data-protection officer
 
     def __post_init__(self) -> None:
-        for name in ("originals_days", "discarded_days", "rows_days"):
+        for name in ("originals_days", "discarded_days", "rows_days", "reports_days"):
             demand(getattr(self, name) >= 0, f"{name} must be at least 0.")
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "run": ("appliance.cli.run", "Run all services (development), or one."),
     "queue": ("appliance.cli.queue", "Show how many instances are in which state."),
     "trace": ("appliance.cli.trace", "Show one instance's way."),
+    "report": ("appliance.cli.report", "Show what was done to an instance, or to all of a study, and why."),
     "quarantine": ("appliance.cli.quarantine", "List, show, release or discard what waits for a person."),
     "peers": ("appliance.cli.peers", "Explain what went wrong with senders lately."),
     "source": ("appliance.cli.source", "Open or close a source whose release is manual."),

@@ -194,7 +194,7 @@ class Offline:
         output = self._free(self._target / made.study / made.series, made.sop_instance)
         output.parent.mkdir(parents=True, exist_ok=True)
         rename_durably(made.staged, output)
-        return Fate(job.original, DELIVERED, output=output, pixels=made.report.pixels)
+        return Fate(job.original, DELIVERED, output=output, pixels=made.pixels)
 
     def _free(self, folder: Path, name: str) -> Path:
         """A name that this run has not used: versions of one instance stand beside each other."""

@@ -21,22 +21,25 @@ from appliance.errors import IllegalMove
 from appliance.mapping.keys import load_key
 from appliance.mapping.store import MappingStore
 from appliance.mapping.waiting import wait_for_list
-from appliance.model import Instance, Ready
+from appliance.model import Instance
 from appliance.reasons import Reason
 from appliance.services.duplicates import Duplicates
 from appliance.services.follow import Follower
 from appliance.services.looker import OVERRAN
 from appliance.services.operator import Operator
+from appliance.services.passing import passed_of, ready_of
 from appliance.services.pool import Died, Finished, Overran, Pool
 from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
+from appliance.services.reporting import Reporting
 from appliance.services.resume import Resume
 from appliance.services.rules_in_force import RulesInForce
 from appliance.services.studies import Studies
 from appliance.services.worker import Job, Made, Postponed, Result, Withheld, equip_process, work
-from appliance.spool.inside import Passed, Spool
+from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_inside
+from appliance.spool.reports import Reports
 from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ class Observer(Protocol):
     def withheld(self, source: str, reason: Reason) -> None: ...
 
     def mixed_study(self, source: str) -> None: ...
+
+    def reports_waiting(self, count: int) -> None: ...
 
 
 class Deidentify:
@@ -96,6 +101,7 @@ class Deidentify:
         )
         self._duplicates = Duplicates(self._spool, self._outbox)
         self._studies = Studies(self._mapping, self._spool, self._outbox, self._observer)
+        self._reporting = Reporting(Reports(self._spool.layout.reports), self._observer, self._clock)
         self._remember = Remember(self._spool.settings, self._mapping)
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
@@ -123,6 +129,7 @@ class Deidentify:
         """Give up what is in hand: it is done again after the next start, with the same result."""
         self._pool.stop()
         self._making.close()
+        self._reporting.close()
         self._spool.custody.end()
         self._mapping.close()
         self._outbox.close()
@@ -241,7 +248,7 @@ class Deidentify:
             self._made.append((instance, made))
         else:
             made.staged.unlink(missing_ok=True)
-            self._exclude(instance, Reason.DUPLICATE, f"Of {first.id}.", made.original_digest)
+            self._exclude(instance, Reason.DUPLICATE, f"Of {first.id}.", made)
 
     def _pass_on(self) -> None:
         """Mapping, file, outbox row, journal row: in this order, each durable before the next."""
@@ -257,9 +264,15 @@ class Deidentify:
             self._collided(instance, made, [each for each in made.minted if each in collided])
             self._made.remove((instance, made))
         self._stop_mixed_studies()
-        self._outbox.admit([(self._ready(instance, made), made.staged) for instance, made in self._made])
+        for instance, made in self._made:
+            self._reporting.passes(instance, made)
+        self._reporting.flush()
+        now = self._clock()
+        self._outbox.admit(
+            [(ready_of(self._config, instance, made, now), made.staged) for instance, made in self._made]
+        )
         try:
-            self._spool.passed([self._passed(instance, made) for instance, made in self._made])
+            self._spool.passed([passed_of(instance, made) for instance, made in self._made])
         except IllegalMove:  # the others are PASSED; this one is sent once more at worst
             log.warning("overtaken; it is done again", extra={"count": len(self._made)})
         for instance, _ in self._made:
@@ -275,7 +288,7 @@ class Deidentify:
             if objection is not None:
                 made.staged.unlink(missing_ok=True)
                 try:
-                    self._quarantine(instance, Reason.TWO_PATIENT_IDS, objection, made.original_digest, made.study)
+                    self._quarantine(instance, Reason.TWO_PATIENT_IDS, objection, made)
                 except IllegalMove:
                     self._overtaken(instance)
                 self._made.remove((instance, made))
@@ -286,38 +299,7 @@ class Deidentify:
             self._spool.defer(instance, self._clock())
             del self._in_hand[instance.id]
         else:
-            self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", made.original_digest)
-
-    def _passed(self, instance: Instance, made: Made) -> Passed:
-        return Passed(
-            instance,
-            made.staged.stem,
-            sop_instance=made.sop_instance,
-            study=made.study,
-            digest=made.original_digest,
-            rules_digest=made.rules_digest,
-        )
-
-    def _ready(self, instance: Instance, made: Made) -> Ready:
-        provenance = instance.provenance
-        return Ready(
-            out=made.staged.stem,
-            round=instance.round,
-            sop_class=made.sop_class,
-            sop_instance=made.sop_instance,
-            study=made.study,
-            series=made.series,
-            transfer_syntax=made.transfer_syntax,
-            digest=made.digest,
-            size=made.size,
-            source=provenance.source,
-            project=provenance.project,
-            rules_digest=made.rules_digest,
-            destinations=made.destinations,
-            gated=self._config.is_manual(provenance.project, provenance.source),
-            not_before=self._clock() + hold_s if (hold_s := self._config.identity.hold_study_s) else 0.0,
-            supersedes=instance.out,
-        )
+            self._quarantine(instance, Reason.PSEUDONYM_COLLISION, "", made)
 
     # --- withholding ----------------------------------------------------------------------------------------------
 
@@ -330,26 +312,31 @@ class Deidentify:
             del self._in_hand[instance.id]
 
     def _withhold(self, instance: Instance, withheld: Withheld) -> None:
-        reason, detail, digest = withheld.reason, withheld.detail, withheld.original_digest
+        reason, detail = withheld.reason, withheld.detail
         self._studies.note(instance, withheld.met)
         match reason:
             case Reason.EXCLUDED_BY_RULE | Reason.OPTED_OUT | Reason.FORGOTTEN:
-                self._exclude(instance, reason, detail, digest)
+                self._exclude(instance, reason, detail, withheld)
                 if reason is Reason.FORGOTTEN:
                     self._spool.original_purged([instance.id])
             case Reason.NO_IDENTITY_YET:
                 if withheld.awaits is not None:
                     wait_for_list(self._mapping, instance.id, *withheld.awaits)
-                self._spool.hold(instance, reason, detail, digest)
+                self._reporting.withheld(instance, reason, detail, withheld)
+                self._spool.hold(instance, reason, detail, withheld.original_digest)
                 self._told(instance, reason)
             case _:
-                self._quarantine(instance, reason, detail, digest)
+                self._quarantine(instance, reason, detail, withheld)
 
-    def _exclude(self, instance: Instance, reason: Reason, detail: str, digest: str) -> None:
-        self._spool.exclude(instance, reason, detail, digest)
+    def _exclude(self, instance: Instance, reason: Reason, detail: str, of: Made | Withheld) -> None:
+        self._reporting.withheld(instance, reason, detail, of)
+        self._spool.exclude(instance, reason, detail, of.original_digest)
         self._told(instance, reason)
 
-    def _quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "", study: str = "") -> None:
+    def _quarantine(self, instance: Instance, reason: Reason, detail: str, of: Made | Withheld | None = None) -> None:
+        """Quarantine; ``of``: what came of it, if a worker came so far."""
+        self._reporting.withheld(instance, reason, detail, of)
+        digest, study = ("", "") if of is None else (of.original_digest, of.study)
         self._spool.quarantine(instance, reason, detail, digest, study)
         self._told(instance, reason)
 

@@ -12,6 +12,7 @@ from appliance.services.full_check import FullCheck
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_purged
+from appliance.spool.reports import Reports, ReportsNotKept
 from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class PurgeInside:
     def start(self) -> None:
         """Open the inside."""
         self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
+        self._reports = Reports(self._spool.layout.reports)
         self._repair = recover_purged(self._spool)
         self._check = FullCheck(self._spool.journal.database, "deidentify", Requests(self._config.state / "requests"))
 
@@ -46,12 +48,14 @@ class PurgeInside:
         if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
             return False
         removed = self._originals(now) + self._spool.purge_rows(_rows_before(self._config, now), PAGE)
+        removed += self._old_reports(now)
         if not removed:
             self._next = now + EVERY_S
         return removed > 0
 
     def stop(self) -> None:
         """Close the inside."""
+        self._reports.close()
         self._spool.close()
 
     def _originals(self, now: float) -> int:
@@ -62,6 +66,13 @@ class PurgeInside:
         if ids:
             log.info("originals purged", extra={"count": len(ids)})
         return len(ids)
+
+    def _old_reports(self, now: float) -> int:
+        try:
+            return self._reports.purge(now - self._config.retention.reports_days * DAY_S, PAGE)
+        except ReportsNotKept as error:
+            log.warning("old reports cannot be purged", exc_info=error)
+            return 0
 
 
 class PurgeOutside:

@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 from appliance.bounds import Pixels
 from appliance.config import Missing
+from appliance.deid.account import account_of, study_name
 from appliance.deid.instance import STUDY, deidentify, patient_of
-from appliance.deid.outcome import Deidentified, Excluded, Held, Minted, Refused, Report
+from appliance.deid.outcome import Deidentified, Excluded, Held, Looked, Minted, Refused
 from appliance.deid.pseudonyms import KeyedPseudonyms, Pseudonyms, project_key
 from appliance.deid.ruleset import Ruleset, RulesFile
 from appliance.deid.uids import is_uid
@@ -29,6 +30,7 @@ from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.services.looker import Look, Looker, limit_memory
 from appliance.spool.files import CHUNK, open_regular
+from appliance.spool.reports import Body, packed
 from appliance.watch.logs import start_logging
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,8 @@ class Made:
     original_digest: str
     rules_digest: str
     minted: tuple[Minted, ...]
-    report: Report
+    account: Body  # what was done to it, to be kept
+    pixels: Looked | None = None
     patient: str = ""  # pseudonym
     destinations: tuple[str, ...] = ()
     met: Met | None = None  # who, in which study: keyed hashes
@@ -84,12 +87,15 @@ class Made:
 class Withheld:
     """Nothing was made; the reason says whether that is quarantine, waiting for an identity, or exclusion by rule.
 
+    study   pseudonymous Study Instance UID; "" if it could not be read
     awaits  (scope, domain, number) of the patient whose id list it waits for: identifying, never to be logged
     """
 
     reason: Reason
     detail: str
     original_digest: str = ""
+    study: str = ""
+    rules_digest: str = ""
     awaits: tuple[str, str, str] | None = field(default=None, repr=False)
     met: Met | None = None
 
@@ -211,21 +217,26 @@ def examine(equipment: Equipment, job: Job, file: BinaryIO) -> Result:
         return Withheld(Reason.MALFORMED, str(error))
     digest = part10.digest(file, original.dataset_offset)
     result = _decided(equipment, job, original, digest)
-    met = _met(equipment, job, original)
-    if met is None:
-        return result
-    return replace(result, met=replace(met, left_as=result.study if isinstance(result, Made) else ""))
-
-
-def _met(equipment: Equipment, job: Job, original: part10.Part10) -> Met | None:
-    """Who was met in which study, whatever becomes of the instance; None for who has no number, or no study."""
     study = original.uid(STUDY)
+    if not is_uid(study):
+        return result
+    met = _met(equipment, job, original, study)
+    if isinstance(result, Made):
+        return replace(result, met=None if met is None else replace(met, left_as=result.study))
+    project = job.provenance.project
+    rules = equipment.rules[project]
+    name = study_name(study, rules, equipment.pseudonyms[project])
+    return replace(result, study=name, rules_digest=rules.digest, met=met)
+
+
+def _met(equipment: Equipment, job: Job, original: part10.Part10, study: str) -> Met | None:
+    """Who was met in which study, whatever becomes of the instance; None for who has no number."""
     issuers = equipment.pseudonyms[job.provenance.project].issuers
     try:
         domain, number = patient_of(original.dataset, job.domain, issuers)
     except Malformed:
         return None
-    return met_of(equipment.index_key, study, domain, number) if number and is_uid(study) else None
+    return met_of(equipment.index_key, study, domain, number) if number else None
 
 
 def _decided(equipment: Equipment, job: Job, original: part10.Part10, digest: str) -> Made | Withheld:
@@ -253,14 +264,16 @@ def _cleaned(equipment: Equipment, job: Job, original: part10.Part10, digest: st
             destinations = rules.destinations_for(outcome.labels, job.destinations)
             if job.destinations and not destinations:
                 return Withheld(Reason.EXCLUDED_BY_RULE, "Destinations", digest)
-            return replace(_write(outcome, original, job, digest, rules.digest), destinations=destinations)
+            account = packed(account_of(original.dataset, outcome, rules))
+            return replace(_write(outcome, original, job, digest, rules.digest, account), destinations=destinations)
         case Excluded(rule):
             return Withheld(Reason.EXCLUDED_BY_RULE, rule, digest)
         case Refused(reason, detail):
             return Withheld(reason, detail, digest)
         case Held(reason, detail, patient):
             scope = equipment.pseudonyms[job.provenance.project].scope
-            return Withheld(reason, detail, digest, None if patient is None else (scope, *patient))
+            awaits = None if patient is None else (scope, *patient)
+            return Withheld(reason, detail, digest, awaits=awaits)
 
 
 def _mismatch(original: part10.Part10, job: Job) -> str:
@@ -271,7 +284,9 @@ def _mismatch(original: part10.Part10, job: Job) -> str:
     return f"Different: {' and '.join(wrong)}." if wrong else ""
 
 
-def _write(outcome: Deidentified, original: part10.Part10, job: Job, original_digest: str, rules_digest: str) -> Made:
+def _write(
+    outcome: Deidentified, original: part10.Part10, job: Job, original_digest: str, rules_digest: str, account: Body
+) -> Made:
     """Write the result durably; the folder's entry is made durable by whoever renames it."""
     job.staged.unlink(missing_ok=True)  # left by a worker that died half way through the same job
     with job.staged.open("xb") as target:
@@ -291,6 +306,7 @@ def _write(outcome: Deidentified, original: part10.Part10, job: Job, original_di
         original_digest=original_digest,
         rules_digest=rules_digest,
         minted=tuple(replace(each, owner=outcome.patient) for each in outcome.minted),
-        report=outcome.report,
+        account=account,
+        pixels=outcome.report.pixels,
         patient=outcome.patient,
     )

@@ -31,6 +31,7 @@ class Inside:
         self.received = root / "received"
         self.quarantine = root / "quarantine"
         self.database = root / "journal.db"
+        self.reports = root / "reports.db"
 
     def make(self) -> None:
         """Make every folder that a hot path needs, so that no hot path makes one."""

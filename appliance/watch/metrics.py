@@ -212,6 +212,14 @@ class DeidentifyMetrics:
             "appliance_mixed_studies", "Studies in which a second Patient ID was met.", ["source"], registry=registry
         )
 
+        self._reports = Gauge(
+            "appliance_reports_waiting", "Reports that cannot be kept now; images pass on.", registry=registry
+        )
+
+    def reports_waiting(self, count: int) -> None:
+        """How many reports wait to be kept."""
+        self._reports.set(count)
+
     def mixed_study(self, source: str) -> None:
         """An instance brought a second Patient ID into its study."""
         self._mixed.labels(self._source(source)).inc()

@@ -44,6 +44,8 @@ class Silent:
 
     def mixed_study(self, source): ...
 
+    def reports_waiting(self, count): ...
+
 
 class House:
     """A site with its services, and the command line."""

@@ -30,7 +30,7 @@ class Told:
     """What the service told its metrics."""
 
     def __init__(self):
-        self.deidentified_, self.withheld_, self.mixed = [], [], []
+        self.deidentified_, self.withheld_, self.mixed, self.reports = [], [], [], []
 
     def deidentified(self, source):
         self.deidentified_.append(source)
@@ -40,6 +40,9 @@ class Told:
 
     def mixed_study(self, source):
         self.mixed.append(source)
+
+    def reports_waiting(self, count):
+        self.reports.append(count)
 
 
 @contextmanager
