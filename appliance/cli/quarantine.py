@@ -95,6 +95,7 @@ def show(config_file: Path | None, as_json: bool, spool_id: str) -> None:
     say(f"Original: {content['original'] or 'no longer here'}")
     if content["rejected_file"]:
         say(f"De-identified: {content['rejected_file']}")
+        say(f"What was done to it, and why: appliance report {spool_id}")
     if reason is Reason.TWO_PATIENT_IDS:
         show_left(left)
 

@@ -169,3 +169,5 @@ def _show(content: dict[str, Any]) -> None:
         of = content["source"] + (f" --project {content['project']}" if content["project"] != ONLY_PROJECT else "")
         say(f"It waits for leave. Look: appliance source show {of}")
         say(f"Let it go: appliance source open {of}")
+    if content["out"]:
+        say(f"What was done to it, and why: appliance report {content['id']}")

@@ -13,7 +13,7 @@ import pytest
 from appliance.cli.main import main
 from appliance.dicom import phantom
 from appliance.intake.scu import send
-from tests.make import secrets
+from tests.make import reports, secrets
 from tests.peers.running import Running
 
 FAMILY, GIVEN, PATIENT_ID = "Zwirnlein", "Quasimodo", "00QX4711"
@@ -167,3 +167,20 @@ def test_a_trace_shows_the_way_and_not_the_patient(day, capsys):
     told = capsys.readouterr().out
     assert '"state": "FORWARDED"' in told
     assert secrets.found(told.encode(), words) == []
+
+
+def test_no_report_kept_or_shown_holds_a_word_of_the_patient(day, capsys, tmp_path):
+    running, words, _ = day
+    kept, ids, studies = reports.everything(running.site.state)
+    page = tmp_path / "summary.html"
+    asked = [
+        *([spool_id] for spool_id in ids),
+        *(["--study", study, *form] for study in studies for form in ([], ["--json"])),
+    ]
+    asked.append(["--study", studies[0], "-o", str(page)])
+
+    assert [main(["report", *words, "-c", str(running.site.file)]) for words in asked] == [0] * len(asked)
+
+    told = capsys.readouterr().out
+    assert '"new name"' in kept and "113100" in told and "no-patient-id" in told
+    assert [secrets.found(text.encode(), words) for text in (kept, told, page.read_text())] == [[], [], []]

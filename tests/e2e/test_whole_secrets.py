@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.make import make, secrets
+from tests.make import make, reports, secrets
 from tests.peers.appliance_process import Appliance
 from tests.peers.caller import CT, EXPLICIT, Caller
 from tests.peers.orthanc import Orthanc
@@ -146,6 +146,22 @@ def test_neither_log_nor_pages_nor_commands_hold_a_word(day):
         name: found for name, text in shown.items() if (found := _found(text.encode(), day, titles="trace" not in name))
     }
     assert wrong == {}
+
+
+def test_no_report_kept_or_shown_holds_a_word_of_theirs_or_of_an_operator_s_rules(day, tmp_path):
+    kept, ids, studies = reports.everything(day.edge.state)
+    shown = {" ".join(words): day.edge.cli("report", *words) for words in (
+        *([spool_id] for spool_id in ids[:3]), *(["--study", study] for study in studies[:3]),
+        ["--study", studies[0], "-o", str(tmp_path / "summary.html")], ["--study", studies[0], "--json"],
+    )}  # fmt: skip
+
+    assert len(ids) == 12 and len(studies) > 3
+    assert "already-there-different" not in kept, "that is the outside's word"
+    assert {name: ran.returncode for name, ran in shown.items() if ran.returncode} == {}
+    texts = {name: ran.stdout + ran.stderr for name, ran in shown.items()}
+    texts |= {"kept": kept, "page": (tmp_path / "summary.html").read_text()}
+    assert all(len(text) > 10 for text in texts.values())
+    assert {name: found for name, text in texts.items() if (found := _found(text.encode(), day))} == {}
 
 
 def test_nothing_outside_and_nothing_asked_holds_a_word_in_content_or_name(day):
