@@ -72,7 +72,7 @@ class House:
         requests = Requests(self.site.state / "requests")
         request = requests.ask("deidentify", verb, args)
         Operator(self.spool, requests).step()
-        return requests.wait(request, 0)
+        return requests.wait("deidentify", request, 0)
 
 
 @pytest.fixture
