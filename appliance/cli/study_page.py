@@ -81,6 +81,7 @@ def sections(content: dict[str, Any]) -> Iterator[Section]:
     yield from _rows("Withheld", content["withheld"], ("reason", "what", "instances", "places"))
     yield from _rows("Accepted by a person", content["accepted"], ("reason", "by", "instances", "last"))
     yield from _rows("Destinations", content["deliveries"], ("destination", "state", "instances", "first", "last"))
+    yield from _rows("Taken back", content["recalls"], ("destination", "state", "instances", "last"))
 
 
 _END = (

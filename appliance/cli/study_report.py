@@ -14,6 +14,7 @@ from appliance.dicom.dictionary import keyword_of
 from appliance.reasons import Reason
 from appliance.spool.outbox_view import Left
 from appliance.spool.overview import Overview
+from appliance.spool.recalls import Recalled, Wanted
 from appliance.spool.reports import Kept
 
 MEANINGS = dict([BASIC_CODE, *OPTION_CODES.values()])
@@ -75,6 +76,7 @@ def summary(
         "withheld": _withheld(each for each in last.values() if each.entry.reason),
         "accepted": _accepted(last.values(), overview),
         "deliveries": _deliveries(deliveries),
+        "recalls": _recalls(overview.recalls(Wanted((study,)))),
     }
 
 
@@ -196,6 +198,16 @@ def _accepted(kept: Iterable[Kept], overview: Overview) -> list[dict[str, Any]]:
     return [
         {"reason": code, "by": by, "last": moment(at[code, by]) if at[code, by] else "", "instances": found[code, by]}
         for code, by in sorted(found)
+    ]
+
+
+def _recalls(recalls: Iterable[Recalled]) -> list[dict[str, Any]]:
+    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for each in recalls:
+        found[each.destination, each.state.value].append(each.at)
+    return [
+        {"destination": destination, "state": state, "instances": len(moments), "last": moment(max(moments))}
+        for (destination, state), moments in sorted(found.items())
     ]
 
 

@@ -212,6 +212,8 @@ class DeidentifyMetrics:
             "appliance_mixed_studies", "Studies in which a second Patient ID was met.", ["source"], registry=registry
         )
 
+        for source in self._sources:  # the first one counts too: a series that is not there yet has no increase
+            self._mixed.labels(source)
         self._reports = Gauge(
             "appliance_reports_waiting", "Reports that cannot be kept now; images pass on.", registry=registry
         )

@@ -12,6 +12,7 @@ from appliance.reasons import Reason
 from appliance.services.operator import Operator
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
+from appliance.spool.recalls import Wanted
 from appliance.spool.requests import Requests
 from tests.make import make, secrets
 from tests.make.arrive import arrive
@@ -109,6 +110,16 @@ def test_the_summary_of_a_study_counts_what_was_done_withheld_accepted_and_deliv
     (delivered,) = found["deliveries"]
     assert (delivered["destination"], delivered["state"], delivered["instances"]) == ("research", "STORED", 2)
     assert delivered["last"]
+
+
+def test_the_summary_says_what_is_taken_back(day, run):
+    outbox = Outbox(day.site.state / "outside")
+    outbox.recall(Wanted((day.study,)), ["research"])
+    outbox.close()
+
+    found = json.loads(run("--study", day.study, "--json")[1])["recalls"]
+
+    assert [(each["destination"], each["state"], each["instances"]) for each in found] == [("research", "REQUESTED", 2)]
 
 
 class _Page(HTMLParser):
