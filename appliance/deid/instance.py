@@ -14,6 +14,7 @@ from appliance.deid.outcome import Deidentified, Excluded, Held, Outcome, Refuse
 from appliance.deid.pixels.identifying import Judge
 from appliance.deid.pixels.looking import Ask, Pixels, look
 from appliance.deid.pixels.policy import Task
+from appliance.deid.pixels.surplus import without_surplus
 from appliance.deid.plain import latin, patient_number
 from appliance.deid.private import SafePrivate
 from appliance.deid.pseudonyms import Pseudonyms
@@ -55,8 +56,8 @@ def deidentify(
     accepted  codes of reasons that an operator accepted for these bytes
     domain    identity domain of the sender: within it the same Patient ID is the same patient
     pixels    who looks at pixels that must be looked at; None: nobody can, and such an instance is refused
-    scratch   gives an empty file for pixels that a rule puts into another transfer syntax, open until the result is
-              written; None: nobody does, and such an instance is refused
+    scratch   gives an empty file for pixels that a rule puts into another transfer syntax, or that hold more than
+              pixels, open until the result is written; None: nobody does, and such an instance is refused
 
     The values that Bulk stands for stay in ``original.source``; those that are not pixels are searched there.
     """
@@ -264,7 +265,10 @@ def _result(
 def _in_syntax(
     done: Deidentified, syntax: str, orders: Orders | None, original: Part10, scratch: Scratch | None
 ) -> Outcome:
-    """Return the result, now in ``syntax``, in the one that a rule asks for; or why that cannot be."""
+    """Return the result, now in ``syntax``, in the one that a rule asks for, its pixel data with nothing beside pixels.
+
+    Or why that cannot be.
+    """
     transcode = None if orders is None else orders.transcode
     data = done.dataset
     if transcode is not None and transcode.syntax != syntax:
@@ -273,6 +277,12 @@ def _in_syntax(
             data, syntax = transcoded(data, syntax, transcode.syntax, original.source, room)
         except (CannotDecode, CannotEncode, Malformed) as error:
             return _not_transcoded(transcode, syntax, str(error))
+    try:
+        without_surplus(data, syntax, original.source, scratch or _no_room, done.report)
+    except Malformed as error:
+        return Refused(Reason.MALFORMED, f"{error} It may hold more than pixels.")
+    except (CannotDecode, CannotEncode) as error:
+        return Refused(Reason.PIXELS_UNDECODABLE, str(error))
     return replace(done, dataset=data, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))
 
 

@@ -214,8 +214,9 @@ def pixels(data: Dataset, *, frames: int = 1, size: int = 16, samples: int = 1) 
 
 
 def fragmented(data: Dataset, *, extended: bool = False, table: bool = True) -> Dataset:
-    """Replace the pixels by fragments of no particular code: one a frame, with a basic or extended offset table."""
-    frames = [bytes([0xFF, 0xD8, n, 0xFF, 0xD9, 0]) * (n + 1) for n in range(int(data.get("NumberOfFrames", 1)))]
+    """Replace the pixels by fragments of JPEG that show nothing: one a frame, with a basic or extended table."""
+    begin, end = b"\xff\xd8\xff\xda\0\3", b"\xff\xd9"
+    frames = [begin + bytes([n]) * (6 * n + 6) + end for n in range(int(data.get("NumberOfFrames", 1)))]
     if extended:
         data.PixelData, data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths = encapsulate_extended(frames)
     else:

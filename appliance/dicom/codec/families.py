@@ -67,6 +67,9 @@ _CODINGS = {
     HTJ2K: Coding(Family.HTJ2K, method=_ISO_HT),
 }
 
+# Hierarchical and arithmetic ones too, all retired: their streams are walked, though not decoded.
+_ALL_JPEG = frozenset({*(f"{_JPEG}{number}" for number in range(50, 67)), JPEG_LOSSLESS_SV1, JPEG_LS, JPEG_LS_NEAR})
+
 
 def coding_of(syntax: str) -> Coding | None:
     """Return what can be done with the pixels of a transfer syntax; None: nothing (video, for one)."""
@@ -76,6 +79,11 @@ def coding_of(syntax: str) -> Coding | None:
 def can_decode(syntax: str) -> bool:
     """Whether pixels of this transfer syntax are decoded."""
     return syntax in _CODINGS
+
+
+def is_jpeg(syntax: str) -> bool:
+    """Whether pixels of this transfer syntax are JPEG or JPEG-LS streams, of any process, decoded here or not."""
+    return syntax in _ALL_JPEG
 
 
 def is_native(syntax: str) -> bool:

@@ -88,7 +88,7 @@ def pixel_form(original: Part10) -> PixelForm:
         signed=_number(data, _SIGNED) == 1,
         photometric=_text(data, _PHOTOMETRIC),
         planar=_number(data, _PLANAR) if samples > 1 and _PLANAR in data else 0,
-        frames=_frames(data),
+        frames=number_of_frames(data),
         transfer_syntax=original.transfer_syntax,
     )
     _check(form)
@@ -129,7 +129,8 @@ def _text(data: DataSet, tag: Tag) -> str:
     return value.decode("latin-1").strip(" \0")
 
 
-def _frames(data: DataSet) -> int:
+def number_of_frames(data: DataSet) -> int:
+    """Return what Number of Frames (0028,0008) says, 1 without; raises Malformed for what is no number of frames."""
     text = _text(data, _FRAMES)
     if not text:
         return 1

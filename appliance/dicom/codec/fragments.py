@@ -27,7 +27,7 @@ def frames_of(
     By the extended table, else the basic one, else by counting; fragments without any table are joined to frames where
     a code stream begins. Raises Malformed where tables, fragments and number of frames contradict.
     """
-    table, fragments = _items(source, bulk)
+    table, fragments = offset_table_and_fragments(source, bulk)
     if offsets is not None:
         return _by_extended_table(fragments, frames, offsets, lengths)
     if table and not one_each:
@@ -39,8 +39,8 @@ def frames_of(
     return _by_beginnings(source, fragments, frames)
 
 
-def _items(source: BinaryIO, bulk: Bulk) -> tuple[tuple[int, ...], list[Run]]:
-    """Return the basic offset table, counted from the first fragment's item, and the fragments."""
+def offset_table_and_fragments(source: BinaryIO, bulk: Bulk) -> tuple[tuple[int, ...], list[Run]]:
+    """Return the basic offset table, counted from the first fragment's item, and the fragments: they fill the value."""
     at, end = bulk.offset, bulk.offset + bulk.length
     runs: list[Run] = []
     while at < end:

@@ -10,7 +10,7 @@ from math import ceil
 from appliance.errors import CannotDecode, Malformed
 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length: TEM, RSTn
-_SOI, _EOI, _SOS, _DQT, _ADOBE, _JFIF = 0xD8, 0xD9, 0xDA, 0xDB, 0xEE, 0xE0
+SOI, EOI, SOS, _DQT, _ADOBE, _JFIF = 0xD8, 0xD9, 0xDA, 0xDB, 0xEE, 0xE0
 _FRAMES = {0xC0: "lossy", 0xC1: "lossy", 0xC2: "lossy", 0xC3: "lossless", 0xF7: "jpeg-ls"}
 _OTHER_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})  # hierarchical, arithmetic
 _MOST_TILES = 65535
@@ -52,7 +52,7 @@ def jpeg_stream(data: bytes) -> Stream:
     at, frame, adobe, jfif = 2, b"", -1, False
     kind, tables = "", dict[int, tuple[int, ...]]()
     while True:
-        marker, body, at = _segment(data, at)
+        marker, body, at = jpeg_segment(data, at)
         if marker in _OTHER_FRAMES:
             raise CannotDecode("A frame is of a JPEG process that is not decoded: hierarchical or arithmetic.")
         if marker in _FRAMES:
@@ -65,9 +65,9 @@ def jpeg_stream(data: bytes) -> Stream:
             jfif = True
         elif marker == _DQT:
             tables |= _tables(body)
-        elif marker == _SOS:
+        elif marker == SOS:
             break
-        elif marker == _EOI:
+        elif marker == EOI:
             raise Malformed("A JPEG stream ends before its picture begins.")
     if len(frame) < 6 or len(frame) != 6 + 3 * frame[5]:
         raise Malformed("A JPEG stream has no frame header, or a broken one.")
@@ -89,14 +89,14 @@ def jpeg_stream(data: bytes) -> Stream:
     )
 
 
-def _segment(data: bytes, at: int) -> tuple[int, bytes, int]:
-    """Return marker, body and where the next one begins."""
+def jpeg_segment(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """Return the marker at ``at``, its body and where the next one begins; raises Malformed where there is none."""
     while data[at : at + 2] == b"\xff\xff":
         at += 1  # fill bytes: T.81 B.1.1.2
     if len(data) < at + 2 or data[at] != 0xFF:
         raise Malformed("A JPEG stream has something else where a marker should be.")
     marker = data[at + 1]
-    if marker in _STANDALONE or marker in (_SOI, _EOI):
+    if marker in _STANDALONE or marker in (SOI, EOI):
         return marker, b"", at + 2
     length = int.from_bytes(data[at + 2 : at + 4], "big")
     if length < 2 or at + 2 + length > len(data):
