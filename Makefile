@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age fonts-dejavu-core fonts-liberation prometheus prometheus-alertmanager
 # To boot a host to install on (tests/install).
-PEERS  += mmdebstrap systemd-container iproute2 openssh-client
+PEERS  += chromium mmdebstrap systemd-container iproute2 openssh-client
 
 .PHONY: setup demo run test check bench bundle lock
 
