@@ -19,7 +19,7 @@ from appliance.errors import CannotLook
 LARGEST = 100_000_000  # pixels of a picture that is looked at
 _READABLE = 0.6  # confidence of a reading that proves text
 _LINE = (0.7, 2.5)  # a score and a length in heights that prove a line of text, in a script that cannot be read too
-_SMALL = 150  # pixels: too few to be worth the doubt; hidden anyway
+_SMALL = (0.4, 150)  # a score, and pixels: too few to be worth the doubt; hidden anyway
 _LETTER = (0.8, 1500)  # a score that proves a single letter, and its pixels at most; a larger place must hold two
 _HUGE = (64, 0.12)  # pixels, and share of the picture's shorter side: what is higher is text only if it reads well
 _WELL = (0.8, 3)  # a confidence, and a number of letters
@@ -77,7 +77,7 @@ class TextFinder:
             longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
             return Found(outline.fitted(longer, proposal.core), "", 0.0)
         letter = reading.confidence >= _READABLE or proposal.score > _LETTER[0]
-        if (letter and box.area <= _LETTER[1]) or box.area <= _SMALL:
+        if (letter and box.area <= _LETTER[1]) or (proposal.score > _SMALL[0] and box.area <= _SMALL[1]):
             return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
         return None
 

@@ -11,13 +11,13 @@ _WITHIN = 0.8  # of a box that lies in another, to count as its part
 
 
 def merged(proposals: Iterable[Proposal]) -> list[Proposal]:
-    """Return one proposal for each place: what was seen twice is as large as both, and as sure as the surer."""
+    """Return one proposal for each place: what was seen twice is as large as the surer says, and holds both cores."""
     places: list[Proposal] = []
     for one in sorted(proposals, key=lambda proposal: (-proposal.score, proposal.box.top, proposal.box.left)):
         for number, place in enumerate(places):
             shared = _shared(place.box, one.box)
             if shared >= _SAME * (place.box.area + one.box.area - shared):
-                places[number] = replace(place, core=place.core.around([one.core]), box=place.box.around([one.box]))
+                places[number] = replace(place, core=place.core.around([one.core]), box=place.box.around([one.core]))
                 break
         else:
             places.append(one)
