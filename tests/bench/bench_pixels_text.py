@@ -106,8 +106,8 @@ def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(finder: T
                     f"  {kind:12} {share:4.0%} hidden: {text.words!r}, {text.size} px, contrast {text.contrast}, "
                     f"turned {text.turned}, {text.face}"
                 )
-    assert sum(score.hidden for score in scores.values()) >= 0.93 * len(texts)
-    assert all(np.mean(score.touched) <= 0.03 for score in scores.values())
+    assert sum(score.hidden for score in scores.values()) >= 0.95 * len(texts)
+    assert np.mean([np.mean(score.touched) for score in scores.values()]) <= 0.02
 
 
 def _counted(

@@ -21,9 +21,12 @@ _READABLE = 0.6  # confidence of a reading that proves text
 _LINE = (0.7, 2.5)  # a score and a length in heights that prove a line of text, in a script that cannot be read too
 _SMALL = (0.4, 150)  # a score, and pixels: too few to be worth the doubt; hidden anyway
 _LETTER = (0.8, 1500)  # a score that proves a single letter, and its pixels at most; a larger place must hold two
-_HUGE = (64, 0.12)  # pixels, and share of the picture's shorter side: what is higher is text only if it reads well
+_HIGH = 64  # pixels of a line; in a large picture one may be higher, by a share of its shorter side:
+_UNREAD_HIGH, _HIGHEST = 0.04, 0.12  # what cannot be read, and what reads somehow
+_DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
 _WELL = (0.8, 3)  # a confidence, and a number of letters
 _BEYOND = 2.0  # heights beyond either end of a line where the network may have left out a last word
+_LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
 _END = 0.8  # heights from the middle of a line's last letter to its end
 _UNREAD = 0.5  # heights more at either end of what looks like a line and cannot be read
 
@@ -66,13 +69,15 @@ class TextFinder:
         box = proposal.box
         reading = self._reader.read(picture, box)
         short, long = sorted((box.width, box.height))
-        if short > max(_HUGE[0], _HUGE[1] * min(picture.shape[:2])):
+        side = min(picture.shape[:2])
+        doubted = proposal.score < _DOUBTED and box.area > _LETTER[1]
+        if doubted or short > max(_HIGH, _HIGHEST * side):
             if reading.confidence < _WELL[0] or reading.letters < _WELL[1]:
                 return None
             return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
         if reading.confidence >= _READABLE and reading.letters > 1:
             return self._whole_line(picture, proposal, reading, outline)
-        if proposal.score > _LINE[0] and long > _LINE[1] * short:
+        if proposal.score > _LINE[0] and long > _LINE[1] * short and short <= max(_HIGH, _UNREAD_HIGH * side):
             rows, columns = picture.shape[:2]
             longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
             return Found(outline.fitted(longer, proposal.core), "", 0.0)
@@ -87,6 +92,6 @@ class TextFinder:
         box = proposal.box
         longer = stretched(box, _BEYOND).within(rows=rows, columns=columns)
         more = self._reader.read(picture, longer)
-        if more.letters > reading.letters and more.confidence >= _WELL[0]:
+        if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
             box, reading = more.span(longer, _END).around([box]), more
         return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
