@@ -49,6 +49,7 @@ class Reason(Enum):
     PIXELS_UNDECODABLE = "pixels-undecodable"
     PIXELS_TOO_LARGE = "pixels-too-large"
     PIXELS_TOOK_TOO_LONG = "pixels-took-too-long"
+    STREAM_NOT_READ = "stream-not-read"
     TEXT_LEFT = "text-left"
     DOCUMENT = "document"
     IDENTIFIER_LEFT = "identifier-left"
@@ -165,6 +166,14 @@ WORDS: dict[Reason, Advice] = {
         "Looking for text in its pixels took longer than it may (pixels.timeout_s).",
         "Nothing was sent. If it has very many frames or the machine was overloaded, raise the limit, restart, "
         f"{_RELEASE}. {_DISCARD}",
+    ),
+    Reason.STREAM_NOT_READ: Advice(
+        "Its compressed pixel data are of a kind whose streams are not read (a video, for one): text may stand in them "
+        "beside the pixels.",
+        "Nothing was sent. Have it sent in another transfer syntax; Explicit VR Little Endian always works. If what "
+        "made it writes nothing about patients into its streams, or somebody looked with the tools of that format: "
+        f"{_ACCEPT.format('stream-not-read')}. {_DISCARD}",
+        acceptable=True,
     ),
     Reason.TEXT_LEFT: Advice(
         "Its pixels were cleaned, and text that may identify the patient can still be read in the result.",

@@ -120,7 +120,7 @@ def deidentify(
     if lost:
         return Refused(Reason.RULE, f"The transformations leave no UID in {', '.join(lost)}.")
     done = _result(original, engine, result, rules, uids, labels)
-    return _in_syntax(done, syntax, orders, original, scratch)
+    return _in_syntax(done, syntax, orders, original, scratch, accepted)
 
 
 def _cannot_yet(orders: Orders, original: Part10) -> Refused | None:
@@ -263,7 +263,12 @@ def _result(
 
 
 def _in_syntax(
-    done: Deidentified, syntax: str, orders: Orders | None, original: Part10, scratch: Scratch | None
+    done: Deidentified,
+    syntax: str,
+    orders: Orders | None,
+    original: Part10,
+    scratch: Scratch | None,
+    accepted: frozenset[str],
 ) -> Outcome:
     """Return the result, now in ``syntax``, in the one that a rule asks for, its pixel data with nothing beside pixels.
 
@@ -278,10 +283,13 @@ def _in_syntax(
         except (CannotDecode, CannotEncode, Malformed) as error:
             return _not_transcoded(transcode, syntax, str(error))
     try:
-        without_surplus(data, syntax, original.source, scratch or _no_room, done.report)
+        unread = Reason.STREAM_NOT_READ.value in accepted
+        without_surplus(data, syntax, original.source, scratch or _no_room, done.report, unread=unread)
     except Malformed as error:
         return Refused(Reason.MALFORMED, f"{error} It may hold more than pixels.")
-    except (CannotDecode, CannotEncode) as error:
+    except CannotDecode as error:
+        return Refused(Reason.STREAM_NOT_READ, str(error))
+    except CannotEncode as error:
         return Refused(Reason.PIXELS_UNDECODABLE, str(error))
     return replace(done, dataset=data, transfer_syntax=syntax, meta=replace(done.meta, transfer_syntax=syntax))
 

@@ -33,7 +33,7 @@ TABLE = {
     "test_files/MR_small_jp2klossless.dcm": "delivered",
     "test_files/MR_small_jpeg_ls_lossless.dcm": "delivered",
     "test_files/MR_small_padded.dcm": "delivered",  # bytes after the last element are dropped
-    "test_files/badVR.dcm": "delivered",  # a dose whose offset vector is too long for its VR, well-formed all the same
+    "test_files/badVR.dcm": "malformed",  # its Number of Frames is none: where its pixels end is not told
     "test_files/dicomdirtests/77654033/C*": "delivered",
     "test_files/dicomdirtests/98892001/CT*": "delivered",
     "test_files/dicomdirtests/98892003/MR*": "delivered",

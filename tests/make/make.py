@@ -213,10 +213,9 @@ def pixels(data: Dataset, *, frames: int = 1, size: int = 16, samples: int = 1) 
     data["PixelData"].VR = "OW" if bits == 16 else "OB"
 
 
-def fragmented(data: Dataset, *, extended: bool = False, table: bool = True) -> Dataset:
-    """Replace the pixels by fragments of JPEG that show nothing: one a frame, with a basic or extended table."""
-    begin, end = b"\xff\xd8\xff\xda\0\3", b"\xff\xd9"
-    frames = [begin + bytes([n]) * (6 * n + 6) + end for n in range(int(data.get("NumberOfFrames", 1)))]
+def fragmented(data: Dataset, *, extended: bool = False, table: bool = True, syntax: str = JPEG_BASELINE) -> Dataset:
+    """Replace the pixels by streams that show nothing: a fragment for each frame, with a basic or extended table."""
+    frames = [_stream(n, data, syntax) for n in range(int(data.get("NumberOfFrames", 1)))]
     if extended:
         data.PixelData, data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths = encapsulate_extended(frames)
     else:
@@ -224,6 +223,19 @@ def fragmented(data: Dataset, *, extended: bool = False, table: bool = True) -> 
     data["PixelData"].VR = "OB"
     data["PixelData"].is_undefined_length = True
     return data
+
+
+def _stream(number: int, data: Dataset, syntax: str) -> bytes:
+    """As it begins and ends in the syntax, and between them the frame's number: a walk through it finds its way."""
+    body = bytes([number]) * (6 * number + 6)
+    if syntax == RLE:
+        lengths = (min(128, left) for left in range(data.Rows * data.Columns, 0, -128))
+        runs = b"".join(bytes([257 - length if length > 1 else 0, number]) for length in lengths)
+        return struct.pack("<16L", 1, 64, *[0] * 14) + runs
+    if syntax.startswith(("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")):
+        head = b"\xff\x4f\xff\x51\0\4\0\0\xff\x90\0\x0a\0\0" + bytes(6)
+        return head + b"\xff\x93" + body + b"\xff\xd9"
+    return b"\xff\xd8\xff\xda\0\3" + body + b"\xff\xd9"
 
 
 def file(
@@ -263,7 +275,7 @@ def data_set(data: Dataset, syntax: str = EXPLICIT) -> bytes:
     data = deepcopy(data)  # what follows changes elements in place
     native = syntax in (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN)
     if not native and "PixelData" in data and not data["PixelData"].is_undefined_length:
-        fragmented(data)
+        fragmented(data, syntax=syntax)
     target = DicomBytesIO()
     target.is_implicit_VR, target.is_little_endian = syntax == IMPLICIT, syntax != BIG_ENDIAN
     write_dataset(target, data)

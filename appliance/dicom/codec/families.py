@@ -67,7 +67,8 @@ _CODINGS = {
     HTJ2K: Coding(Family.HTJ2K, method=_ISO_HT),
 }
 
-# Hierarchical and arithmetic ones too, all retired: their streams are walked, though not decoded.
+# What is not decoded too: Part 2, and hierarchical and arithmetic ones, all retired. Their streams are walked.
+_ALL_JPEG_2000 = frozenset({*(f"{_JPEG}{number}" for number in (*range(90, 94), *range(201, 204)))})
 _ALL_JPEG = frozenset({*(f"{_JPEG}{number}" for number in range(50, 67)), JPEG_LOSSLESS_SV1, JPEG_LS, JPEG_LS_NEAR})
 
 
@@ -84,6 +85,11 @@ def can_decode(syntax: str) -> bool:
 def is_jpeg(syntax: str) -> bool:
     """Whether pixels of this transfer syntax are JPEG or JPEG-LS streams, of any process, decoded here or not."""
     return syntax in _ALL_JPEG
+
+
+def is_jpeg_2000(syntax: str) -> bool:
+    """Whether pixels of this transfer syntax are JPEG 2000 or HTJ2K streams, of Part 2 too, decoded here or not."""
+    return syntax in _ALL_JPEG_2000
 
 
 def is_native(syntax: str) -> bool:

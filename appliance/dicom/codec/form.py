@@ -12,8 +12,8 @@ from appliance.errors import CannotDecode, Malformed
 MOST_FRAME_BYTES = 256 * 1024 * 1024  # of one decoded frame; a mammogram has 27 MB
 MOST_FRAMES = 1_000_000  # of one instance; a cine has some hundreds, a whole slide some ten thousand
 
-_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
-_ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
+SAMPLES, PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
+ROWS, COLUMNS, ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
 _HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
 _FLOATS = frozenset({0x7FE00008, 0x7FE00009})
 
@@ -76,18 +76,18 @@ def pixel_form(original: Part10) -> PixelForm:
     data = original.dataset
     if PIXEL_DATA not in data:
         raise CannotDecode("Its pixels are floating point numbers." if _FLOATS & data.elements.keys() else "No pixels.")
-    samples = _number(data, _SAMPLES)
-    allocated = _number(data, _ALLOCATED)
+    samples = number_in(data, SAMPLES)
+    allocated = number_in(data, ALLOCATED)
     form = PixelForm(
-        rows=_number(data, _ROWS),
-        columns=_number(data, _COLUMNS),
+        rows=number_in(data, ROWS),
+        columns=number_in(data, COLUMNS),
         samples=samples,
         bits_allocated=allocated,
-        bits_stored=_number(data, _STORED),
-        high_bit=_number(data, _HIGH_BIT),
-        signed=_number(data, _SIGNED) == 1,
-        photometric=_text(data, _PHOTOMETRIC),
-        planar=_number(data, _PLANAR) if samples > 1 and _PLANAR in data else 0,
+        bits_stored=number_in(data, _STORED),
+        high_bit=number_in(data, _HIGH_BIT),
+        signed=number_in(data, _SIGNED) == 1,
+        photometric=text_in(data, PHOTOMETRIC),
+        planar=number_in(data, _PLANAR) if samples > 1 and _PLANAR in data else 0,
         frames=number_of_frames(data),
         transfer_syntax=original.transfer_syntax,
     )
@@ -116,14 +116,16 @@ def _check(form: PixelForm) -> None:
         raise CannotDecode(f"A frame of {form.rows} x {form.columns} is larger than {MOST_FRAME_BYTES} bytes.")
 
 
-def _number(data: DataSet, tag: Tag) -> int:
+def number_in(data: DataSet, tag: Tag) -> int:
+    """Return the value of an element of VR US; raises Malformed where it is missing or none."""
     element = data.get(tag)
     if element is None or not isinstance(element.value, bytes) or len(element.value) != 2:
         raise Malformed(f"{tag_text(tag)} is missing or no number.")
     return int.from_bytes(element.value, "little" if data.little_endian else "big")
 
 
-def _text(data: DataSet, tag: Tag) -> str:
+def text_in(data: DataSet, tag: Tag) -> str:
+    """Return the value of an element that is plain text, padding stripped; "" where it is missing."""
     element = data.get(tag)
     value = element.value if element is not None and isinstance(element.value, bytes) else b""
     return value.decode("latin-1").strip(" \0")
@@ -131,7 +133,7 @@ def _text(data: DataSet, tag: Tag) -> str:
 
 def number_of_frames(data: DataSet) -> int:
     """Return what Number of Frames (0028,0008) says, 1 without; raises Malformed for what is no number of frames."""
-    text = _text(data, _FRAMES)
+    text = text_in(data, _FRAMES)
     if not text:
         return 1
     if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 2**31):

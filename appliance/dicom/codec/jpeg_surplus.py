@@ -5,7 +5,7 @@ The stream is walked from marker to marker and not decoded. Sources: ITU-T T.81 
 
 import re
 
-from appliance.dicom.codec.patch import Patch, blank
+from appliance.dicom.codec.patch import PADDING, Patch, blank
 from appliance.dicom.codec.streams import EOI, SOI, SOS, jpeg_segment
 from appliance.errors import Malformed
 
@@ -45,7 +45,7 @@ def jpeg_surplus(data: bytes) -> list[Patch]:
     rest = data[at:]
     if rest.lstrip(b"\0").startswith(b"\xff\xd8\xff"):
         raise Malformed("A frame holds more than one JPEG stream: Number of Frames (0028,0008) may be wrong.")
-    return patches + blank(rest, at)
+    return patches + (blank(rest, at) if rest.strip(PADDING) else [])
 
 
 def _needed(marker: int, body: bytes) -> int:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from appliance.dicom.element import Bulk
 from appliance.errors import Malformed
 
+PADDING = b"\0\xff"  # what encoders put behind a stream; nothing is told by these two
 _CHUNK = 1 << 20
 
 

@@ -5,17 +5,21 @@ Text hides well there: in comments of a code stream, behind its end, in an offse
 
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import BinaryIO
 
-from appliance.dicom.codec.families import is_jpeg
-from appliance.dicom.codec.form import number_of_frames
+from appliance.dicom.codec.families import RLE, is_jpeg, is_jpeg_2000
+from appliance.dicom.codec.form import COLUMNS, ROWS, number_in, number_of_frames
 from appliance.dicom.codec.fragments import Frame, frames_of, offset_table_and_fragments
+from appliance.dicom.codec.jpeg_2000_surplus import jpeg_2000_surplus
 from appliance.dicom.codec.jpeg_surplus import jpeg_surplus
 from appliance.dicom.codec.meaning import value_in
+from appliance.dicom.codec.native_surplus import native_surplus
 from appliance.dicom.codec.patch import Patch
-from appliance.dicom.element import Bulk
+from appliance.dicom.codec.rle_surplus import rle_surplus
+from appliance.dicom.element import Bulk, Element
 from appliance.dicom.part10 import Part10
-from appliance.errors import Malformed
+from appliance.errors import CannotDecode, Malformed
 
 _TABLE, _TABLE_LENGTHS = 0x7FE00001, 0x7FE00002
 _MOST_TABLE = 8 * 1024 * 1024  # bytes: a million frames
@@ -23,16 +27,28 @@ _LONGEST = 512 * 1024 * 1024  # bytes of a compressed frame
 Walk = Callable[[bytes], list[Patch]]
 
 
-def surplus_of(image: Part10, bulk: Bulk) -> list[Patch]:
-    """Return what to put over the image's pixel data, which lie at ``bulk``, so that nothing but pixels is left.
+def surplus_of(image: Part10, element: Element, bulk: Bulk) -> list[Patch]:
+    """Return what to put over the image's pixel data, an element and its Bulk, so that nothing but pixels is left.
 
     image  a Data Set, an item of a sequence too, and the file that its Bulk values refer to
 
     Holds one compressed frame at a time. Raises Malformed where tables, fragments, streams and number of frames
-    contradict.
+    contradict; CannotDecode for streams that nobody here walks (video, for one).
     """
-    walk = jpeg_surplus if bulk.encapsulated and is_jpeg(image.transfer_syntax) else None
-    return [] if walk is None else _of_fragments(image, bulk, walk)
+    if not bulk.encapsulated:
+        return native_surplus(image, element, bulk)
+    return _of_fragments(image, bulk, _walk_of(image))
+
+
+def _walk_of(image: Part10) -> Walk:
+    syntax = image.transfer_syntax
+    if is_jpeg(syntax):
+        return jpeg_surplus
+    if is_jpeg_2000(syntax):
+        return jpeg_2000_surplus
+    if syntax == RLE:
+        return partial(rle_surplus, cells=number_in(image.dataset, ROWS) * number_in(image.dataset, COLUMNS))
+    raise CannotDecode(f"Its compressed pixel data are of the transfer syntax {syntax}, whose streams are not read.")
 
 
 def _of_fragments(image: Part10, bulk: Bulk, walk: Walk) -> list[Patch]:
@@ -44,7 +60,7 @@ def _of_fragments(image: Part10, bulk: Bulk, walk: Walk) -> list[Patch]:
         number_of_frames(image.dataset),
         offsets=value_in(image, _TABLE, _MOST_TABLE),
         lengths=value_in(image, _TABLE_LENGTHS, _MOST_TABLE),
-        one_each=False,
+        one_each=image.transfer_syntax == RLE,
     )
     patches = _of_table(table, frames, bulk)
     whole = dict(fragments)  # with the byte that pads a frame, which an extended table leaves out
