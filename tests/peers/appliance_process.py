@@ -212,14 +212,14 @@ class Appliance:
         self.until(lambda: self.states() == wanted, f"in the states {wanted}")
         return wanted
 
-    def until_settled(self, count: int) -> dict[str, int]:
+    def until_settled(self, count: int, seconds: float = PATIENCE_S) -> dict[str, int]:
         """Wait until ``count`` instances came and none waits for a machine; return the states."""
 
         def settled() -> bool:
             states = self.states()
             return sum(states.values()) == count and not states.keys() & {"RECEIVED", "READY"}
 
-        self.until(settled, f"settled with {count} instances")
+        self.until(settled, f"settled with {count} instances", seconds)
         return self.states()
 
     # --- the clinic -----------------------------------------------------------------------------------------------
