@@ -13,7 +13,11 @@ from pydicom.sequence import Sequence
 
 from appliance.deid.outcome import Deidentified
 from appliance.deid.ruleset import load_rules
-from tests.make import make
+from appliance.dicom import part10
+from appliance.dicom.codec.surplus import surplus_of
+from appliance.dicom.element import PIXEL_DATA, Bulk
+from appliance.dicom.meta import FileMeta
+from tests.make import images, make
 from tests.make.deidentified import outcome_of
 
 ROUNDS = 200
@@ -100,3 +104,42 @@ def test_a_header_costs_at_most_a_third_of_dicognito(kind: str, *, scanned: bool
     assert best < 2
     # Half, for fifty elements that hardly any scanner would leave it at: there the marks and the proof weigh most.
     assert theirs is None or best < theirs / (3 if scanned else 2)
+
+
+FRAMES = 200
+COMPRESSED = {
+    "CT, JPEG lossless": (images.JPEG_LOSSLESS_SV1, {"allocated": 16, "stored": 12, "shape": (512, 512)}),
+    "CT, RLE": (make.RLE, {"allocated": 16, "stored": 12, "shape": (512, 512)}),
+    "CT, JPEG 2000": (make.JPEG_2000, {"allocated": 16, "stored": 12, "shape": (512, 512)}),
+    f"cine of {FRAMES}, JPEG": (make.JPEG_BASELINE, {"photometric": "RGB", "shape": (480, 640)}),
+}
+
+
+@pytest.mark.parametrize("what", COMPRESSED)
+def test_a_walk_through_streams_costs_little_beside_reading_and_writing_them(what: str, tmp_path: Path) -> None:
+    syntax, form = COMPRESSED[what]
+    image = images.image(**form)
+    count = FRAMES if "cine" in what else 1
+    stream = images.stream(image.frames[0], image.data, syntax)
+    if count > 1:
+        image.data.NumberOfFrames = count
+    (tmp_path / "one.dcm").write_bytes(images.compressed(image, syntax, streams=[stream] * count))
+
+    with (tmp_path / "one.dcm").open("rb") as file, (tmp_path / "out.dcm").open("wb") as out:
+        original = part10.read(file)
+        element = original.dataset.elements[PIXEL_DATA]
+        assert isinstance(element.value, Bulk) and surplus_of(original, element, element.value) == []
+        walking, moving = [], []
+        for _ in range(5):
+            begun = time.process_time()
+            surplus_of(original, element, element.value)
+            walking.append(time.process_time() - begun)
+            begun = time.process_time()
+            part10.digest(file, original.dataset_offset)
+            out.seek(0)
+            part10.write(FileMeta.of(original.meta.elements), original.dataset, syntax, file, out)
+            moving.append(time.process_time() - begun)
+
+    walk, move = min(walking) * 1000, min(moving) * 1000
+    sys.stdout.write(f"\n{what}, {len(stream) * count >> 10} KiB: walk {walk:.2f} ms; digest and write {move:.2f} ms\n")
+    assert walk < move * 2

@@ -40,7 +40,7 @@ STORESCU = {
     "-x4": "1.2.840.10008.1.2.4.107",
     "-x5": "1.2.840.10008.1.2.4.108",
 }
-# What is in a video's stream is not read: its pixels may be all that is wanted of it, so a person decides.
+# Nobody can look at these, so they wait.
 VIDEOS = frozenset(
     how for how in STORESCU.values() if isinstance(how, str) and how.startswith("1.2.840.10008.1.2.4.10")
 )
@@ -115,7 +115,7 @@ def _new_uid(edge: Appliance, sent: Sent) -> str:
         return ""
     (trace,) = edge.trace(sent.uid)
     told = pictures.read(sent.file.read_bytes()).file_meta.TransferSyntaxUID
-    state = ("QUARANTINED", "stream-not-read") if told in VIDEOS else ("FORWARDED", None)
+    state = ("QUARANTINED", "pixels-undecodable") if told in VIDEOS else ("FORWARDED", None)
     assert (trace["state"], trace["reason"] or None, trace["source"]) == (*state, sent.source)
     return str(trace["sop_instance"])
 
