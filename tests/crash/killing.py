@@ -1,6 +1,7 @@
 """Kill points: durable steps of the product by name, patched in a forked service so that it dies right there."""
 
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -50,15 +51,14 @@ def arm(point: KillPoint) -> None:
 
 
 def _armed(original: Callable[..., Any], point: KillPoint) -> Callable[..., Any]:
-    taken = 0
+    numbers = itertools.count(1)
 
     def step(*args: Any, **kwargs: Any) -> Any:
-        nonlocal taken
-        taken += 1
-        if taken == point.number and point.when == "before":
+        number = next(numbers)  # this call's own: other threads take the same step meanwhile
+        if number == point.number and point.when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         result = original(*args, **kwargs)
-        if taken == point.number:
+        if number == point.number:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
