@@ -7,9 +7,10 @@ from typing import Protocol
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.spool.overview import Overview
+from appliance.spool.overview import Overview, Unreadable
 from appliance.watch.health import problems
 from appliance.watch.scrape import Watched, scrape
+from appliance.watch.status_page.page import POLICY, Shown, html
 from appliance.watch.web import Page, Web, as_json
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' exposition format
@@ -69,9 +70,13 @@ class Watch:
         return as_json({"ready": not found, "site": self._config.site, "problems": told}, status)
 
     def _index(self) -> Page:
-        return as_json(
-            {"site": self._config.site, "version": __version__, "see": ["/metrics", "/health/live", "/health/ready"]}
-        )
+        found = [(each.what, each.do) for each in problems(self._watched, self._overview, self._clock)]
+        try:
+            tally, oldest = self._overview.tally(), self._overview.oldest_waiting(self._clock())
+            shown = Shown(self._config.site, __version__, tally, oldest, self._overview.destinations(), found)
+        except Unreadable:
+            shown = Shown(self._config.site, __version__, None, {}, {}, found)
+        return Page(html(shown).encode(), "text/html; charset=utf-8", policy=POLICY)
 
 
 def services_of(config: Config) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The port that monitoring asks: /metrics, /health/live, /health/ready, and a page of links. It only answers GET.
+"""The port that monitoring asks: /metrics, /health/live, /health/ready, and the status page. It only answers GET.
 
 It belongs on loopback or the management network: it names no patient, but how much a hospital does is its own affair.
 """
@@ -28,6 +28,7 @@ class Page:
     body: bytes
     kind: str = "application/json"
     status: HTTPStatus = HTTPStatus.OK
+    policy: str = "default-src 'none'"  # what a browser may load for it
 
 
 def as_json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Page:
@@ -113,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
             ("Content-Length", str(len(page.body))),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
-            ("Content-Security-Policy", "default-src 'none'"),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Content-Security-Policy", page.policy),
         ):
             self.send_header(name, value)
         self.end_headers()

@@ -1,6 +1,9 @@
+import base64
+import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import time
 from datetime import UTC, datetime
@@ -192,6 +195,45 @@ def test_an_answer_may_not_be_kept_nor_taken_for_a_page_and_names_no_version(wat
     assert answer.getheader("Cache-Control") == "no-store"
     assert answer.getheader("X-Content-Type-Options") == "nosniff"
     assert answer.getheader("Server") == "appliance"
+
+
+def test_the_status_page_counts_what_there_is_and_says_what_to_do(watch, site):
+    receive(site, quarantined=Reason.NO_PATIENT_ID)
+    receive(site, ID[:-1] + "8")
+
+    answer, body = get(watch, "/")
+
+    assert answer.getheader("Content-Type") == "text/html; charset=utf-8"
+    assert (
+        "Received 2, of which waiting 1, ready 0, forwarded 0, discarded 0, held 0, quarantined 1, rejected 0" in body
+    )
+    assert "no-patient-id" in body
+    assert "&#x27;forward&#x27; has not started yet" in body
+    assert ID not in body
+
+
+def test_the_status_page_says_that_the_rows_cannot_be_read(watch, site):
+    receive(site)
+    (site.state / "inside" / "journal.db").unlink()
+    (site.state / "inside" / "journal.db").symlink_to("/dev/null")
+
+    answer, body = get(watch, "/")
+
+    assert answer.status == 200
+    assert "cannot be read now" in body
+
+
+def test_a_browser_loads_nothing_for_the_status_page_but_its_own_style(watch):
+    answer, body = get(watch, "/")
+
+    style = re.search("<style>(.*?)</style>", body, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = answer.getheader("Content-Security-Policy")
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert answer.getheader("X-Frame-Options") == "DENY"
+    assert "<script" not in body
+    assert "http:" not in body
 
 
 def test_callers_that_say_nothing_hold_nobody_up(watch):
