@@ -23,7 +23,7 @@ body{margin:0 auto;padding:1rem;max-width:60rem;font:1rem/1.5 system-ui,sans-ser
 color:var(--ink);background:var(--paper)}
 h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}p.soft{color:var(--soft)}a{color:inherit}
 svg{width:100%;max-width:44rem;height:auto}svg rect{fill:var(--box);stroke:var(--line)}svg text{fill:var(--ink);
-text-anchor:middle;font-size:15px}svg .n{font-size:19px;font-weight:600}svg path{fill:none;stroke:var(--line);
+text-anchor:middle;font-size:15px}svg .n{font-size:16px;font-weight:600}svg path{fill:none;stroke:var(--line);
 stroke-width:2}
 svg marker path{fill:var(--line)}
 .wide{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.3rem .8rem .3rem 0;text-align:left;

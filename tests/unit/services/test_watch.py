@@ -210,6 +210,7 @@ def test_the_status_page_counts_what_there_is_and_says_what_to_do(watch, site):
     assert "no-patient-id" in body
     assert "&#x27;forward&#x27; has not started yet" in body
     assert ID not in body
+    assert "MUSTERMANN" not in body
 
 
 def test_the_status_page_says_that_the_rows_cannot_be_read(watch, site):
