@@ -2,6 +2,8 @@
 
 ``phantom(kind, seed)`` is the same on every machine that has the same fonts. A text is only burned in where a reader
 could read it: it differs from what is behind it by at least ``LEAST_CONTRAST``, and by some times the noise there.
+The finder was tuned on what is made ``FAMILIAR``; what is made ``UNSEEN`` has other letters, words and ways to stand
+out, and half of it was squeezed by JPEG.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +20,13 @@ LEAST_CONTRAST = 30  # greys of 255 between a text and what is behind it
 _NOISE = 3.0  # times the deviation behind it
 _FONTS = Path("/usr/share/fonts/truetype")
 _SCREEN = "opencv"  # the font within OpenCV, as many a viewer has
+_PLOTTERS = {  # and its others, of strokes as well
+    _SCREEN: cv2.FONT_HERSHEY_SIMPLEX,
+    "opencv-plain": cv2.FONT_HERSHEY_PLAIN,
+    "opencv-duplex": cv2.FONT_HERSHEY_DUPLEX,
+    "opencv-complex": cv2.FONT_HERSHEY_COMPLEX_SMALL,
+}
+_PLOTTED_HIGH = {"opencv-plain": 12, "opencv-complex": 18}  # pixels of the em at scale 1; else 30
 _DOTS = "dots"  # 6x11 dots, enlarged by whole numbers, as old scanners have: Pillow's
 _FACES = (  # of Debian's fonts-dejavu-core and fonts-liberation; where they are missing, the one within Pillow serves
     "dejavu/DejaVuSans.ttf",
@@ -39,6 +48,20 @@ LINES = (
     *("Dist A 23.4 mm", "HR 72 bpm", "Total DLP 512.3 mGy*cm", "W 2048 L 1024", "Zoom 100%", "Im: 12/48"),
 )
 OTHER_SCRIPTS = ("Иванова Анна", "Παπαδόπουλος Γ.")
+_OTHER_FACES = (  # of Debian's fonts-b612, fonts-ocr-a, fonts-inconsolata and fonts-terminus: pixels, drawn as letters
+    "../opentype/b612/B612-Regular.otf",
+    "../opentype/b612/B612Mono-Bold.otf",
+    "ocr-a/OCRA.ttf",
+    "inconsolata/Inconsolata.otf",
+    "terminus/TerminusTTF-4.46.0.ttf",
+    *(face for face in _PLOTTERS if face != _SCREEN),
+)
+_OTHER_NAMES = ("ROSSI^MARIA", "Dupont-Leclerc H.", "JANSSEN, PIET", "Kowalski, Zofia", "Åberg, Sven", "O'Neill T")
+_OTHER_LINES = (
+    *("PatID=9900187", "MRN 55-20-13", "DOB 03/07/1948", "2026.10.09 08:41", "#A11938477", "geb. 07.03.1948"),
+    *("Klinikum Nord", "Ref: Dr Huber", "Op. jkl", "Ward 7B", "M 44", "ACUSON S2000", "R CC", "PA", "LAT", "R", "L"),
+    *("TIb 0.4 MI 0.9", "DR 60", "6.5cm/1.2", "FPS 41", "120kV 250mA", "WL 40 WW 400", "Se 3", "Frame 7/30"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,28 @@ class Text:
     contrast: int
     turned: int  # degrees, counter-clockwise
     face: str
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How texts look.
+
+    ways      of standing out, each as often as it is named
+    squeezed  share of the images that were compressed by JPEG, as many are before they are burned into a DICOM file
+    """
+
+    faces: tuple[str, ...]
+    words: tuple[str, ...]
+    names: tuple[str, ...]
+    ways: tuple[str, ...]
+    squeezed: float
+    salt: int  # of all chance in it
+
+
+FAMILIAR = Style(_FACES, (*NAMES, *LINES, *OTHER_SCRIPTS), NAMES, ("plain", "plain", "shadow", "label"), 0.0, 0)
+UNSEEN = Style(
+    _OTHER_FACES, (*_OTHER_NAMES, *_OTHER_LINES), _OTHER_NAMES, ("plain", "plain", "outline", "label", "shadow"), 0.5, 1
+)
 
 
 @dataclass(slots=True)
@@ -88,24 +133,31 @@ KINDS = {
 FRAMES = 12  # of a multi-frame phantom
 
 
-def phantom(kind: str, seed: int) -> Phantom:
+def phantom(kind: str, seed: int, style: Style = FAMILIAR) -> Phantom:
     """An image of that kind, or of "multi-frame": a cine whose texts come and go."""
     if kind == "multi-frame":
-        return cine(seed)
-    form, random = KINDS[kind], np.random.default_rng([seed, *kind.encode()])
+        return cine(seed, style)
+    form, random = KINDS[kind], np.random.default_rng([seed, *kind.encode(), *[style.salt] * bool(style.salt)])
     made = Phantom(kind, [form.ground(random, form.rows, form.columns)], [[]])
     for number in range(form.texts):
-        burn(made, random, form.sizes, turned=number % 7 == 6)
+        burn(made, random, form.sizes, style, turned=number % 7 == 6)
+    if random.random() < style.squeezed:
+        made.pictures = [_squeezed(picture, int(random.integers(70, 96))) for picture in made.pictures]
     return made
 
 
-def cine(seed: int) -> Phantom:
+def _squeezed(picture: np.ndarray, quality: int) -> np.ndarray:
+    _, body = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return np.asarray(cv2.imdecode(body, cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+
+
+def cine(seed: int, style: Style = FAMILIAR) -> Phantom:
     """Ultrasound whose speckle moves: two texts stay, a name is there on three frames only, a clock runs."""
-    random = np.random.default_rng([seed, 77])
+    random = np.random.default_rng([seed, 77, *[style.salt] * bool(style.salt)])
     still = grounds.ultrasound(random, 480, 640)
     made = Phantom("multi-frame", [still], [[]])
     for _ in range(2):
-        burn(made, random, (10, 20))
+        burn(made, random, (10, 20), style)
     first, kept = made.pictures[0], made.texts[0]
     made.pictures, made.texts = [], []
     for number in range(FRAMES):
@@ -115,21 +167,27 @@ def cine(seed: int) -> Phantom:
             area = np.s_[text.box.top : text.box.bottom, text.box.left : text.box.right]
             one.pictures[0][area] = first[area]
         if number in (4, 5, 6):
-            burn(one, random, (10, 20), words=NAMES[seed % len(NAMES)])
+            burn(one, random, (10, 20), style, words=style.names[seed % len(style.names)])
         made.pictures.append(one.pictures[0])
         made.texts.append([*kept, *one.texts[0]])
     return made
 
 
 def burn(
-    made: Phantom, random: np.random.Generator, sizes: tuple[int, int], *, turned: bool = False, words: str = ""
+    made: Phantom,
+    random: np.random.Generator,
+    sizes: tuple[int, int],
+    style: Style = FAMILIAR,
+    *,
+    turned: bool = False,
+    words: str = "",
 ) -> None:
     """Put one more line of text where there is room, readable, into the last picture."""
     picture = made.pictures[-1]
     for _ in range(60):
         size = int(np.exp(random.uniform(*np.log(sizes))))
-        face = _FACES[random.integers(len(_FACES))]
-        line = words or str(random.choice((*NAMES, *LINES, *OTHER_SCRIPTS)))
+        face = style.faces[random.integers(len(style.faces))]
+        line = words or str(random.choice(style.words))
         glyphs = drawn(line, face, size, smooth=random.random() < 0.7)
         turn = int(random.choice((90, 270))) if turned else 0
         glyphs = np.rot90(glyphs, turn // 90)
@@ -140,7 +198,7 @@ def burn(
         box = Box(left, top, left + width, top + height)
         if any(box.grown(max(4, size // 3)).touches(other) for other in made.blocked):
             continue
-        contrast, stands_on = _paint(picture, box, glyphs, random)
+        contrast, stands_on = _paint(picture, box, glyphs, str(random.choice(style.ways)), random)
         if contrast:
             made.blocked.append(box)
             made.texts[-1].append(Text(line, box, stands_on, glyphs > 0.4, size, contrast, turn, face))
@@ -158,7 +216,9 @@ def _place(random: np.random.Generator, highest: int, widest: int, *, turned: bo
     return (near if random.random() < 0.6 else max(3, highest - near)), left
 
 
-def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.Generator) -> tuple[int, Box]:
+def _paint(
+    picture: np.ndarray, box: Box, glyphs: np.ndarray, style: str, random: np.random.Generator
+) -> tuple[int, Box]:
     """Blend the glyphs in; return the contrast, and what they stand on.
 
     The contrast is 0, and nothing is changed, when no reader could read it here.
@@ -167,7 +227,6 @@ def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.
     grey = area.mean(axis=2) if area.ndim == 3 else area.astype(float)
     behind, noise = float(grey.mean()), float(grey.std())
     least = max(LEAST_CONTRAST, _NOISE * noise)
-    style = random.choice(("plain", "plain", "shadow", "label"))
     if style == "label":
         behind = float(random.integers(0, 256))
         least = LEAST_CONTRAST
@@ -189,6 +248,9 @@ def _paint(picture: np.ndarray, box: Box, glyphs: np.ndarray, random: np.random.
         dark = np.zeros(glyphs.shape)
         dark[1:, 1:] = glyphs[:-1, :-1]
         _blend(area, dark * 0.8, 0.0 if way == "light" else 255.0)
+    elif style == "outline":
+        around = cv2.dilate(glyphs.astype(np.float32), np.ones((3, 3), dtype=np.uint8))
+        _blend(area, around * 0.8, 0.0 if way == "light" else 255.0)
     _blend(area, glyphs, ink)
     return int(contrast), stands_on
 
@@ -222,7 +284,8 @@ def _plotted(words: str, face: str, size: int, smooth: bool) -> np.ndarray:
     image = np.zeros((2 * size + 8, size * len(words) + 8), dtype=np.uint8)
     line = cv2.LINE_AA if smooth else cv2.LINE_8
     plain = words.encode("ascii", "replace").decode()
-    return cv2.putText(image, plain, (4, size + 4), cv2.FONT_HERSHEY_SIMPLEX, size / 30, 255, max(1, size // 14), line)
+    scale = size / _PLOTTED_HIGH.get(face, 30)
+    return cv2.putText(image, plain, (4, size + 4), _PLOTTERS[face], scale, 255, max(1, size // 14), line)
 
 
 def _typed(words: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, *, smooth: bool) -> np.ndarray:
@@ -232,4 +295,4 @@ def _typed(words: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, *, sm
     return np.array(image.convert("L"))
 
 
-_DRAW = {_SCREEN: _plotted, _DOTS: _dotted}
+_DRAW = {**dict.fromkeys(_PLOTTERS, _plotted), _DOTS: _dotted}

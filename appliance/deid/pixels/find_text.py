@@ -4,26 +4,32 @@ Made for hiding: a place too many costs some pixels, a place too few a name. Loc
 connection. Measured in tests/bench/bench_pixels_text.py on images whose texts are known.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.deid.pixels.box import Found
+from appliance.deid.pixels.box import Box, Found
 from appliance.deid.pixels.outline import Outline
 from appliance.deid.pixels.read_text import Reader, Reading
 from appliance.deid.pixels.see_text import Proposal, Seer
-from appliance.deid.pixels.text_boxes import each_once, merged, stretched
+from appliance.deid.pixels.strokes import strokes
+from appliance.deid.pixels.text_boxes import crossed, each_once, lengthened, merged, same_line, stretched
 from appliance.deid.pixels.text_models import NAME, engine_version
 from appliance.errors import CannotLook
 
 LARGEST = 100_000_000  # pixels of a picture that is looked at
 _READABLE = 0.6  # confidence of a reading that proves text
 _LINE = (0.7, 2.5)  # a score and a length in heights that prove a line of text, in a script that cannot be read too
-_SMALL = (0.4, 150)  # a score, and pixels: too few to be worth the doubt; hidden anyway
 _LETTER = (0.8, 1500)  # a score that proves a single letter, and its pixels at most; a larger place must hold two
 _HIGH = 64  # pixels of a line; in a large picture one may be higher, by a share of its shorter side:
 _UNREAD_HIGH, _HIGHEST = 0.04, 0.12  # what cannot be read, and what reads somehow
+_ALONE, _TICKS = 0.9, "一1lI|-"  # confidence of a single letter that the network passed over; what scales have, too
+_SHORT, _TURNED = {2: 0.9}, 0.75  # confidence of so few letters that it passed over, and of a line that is not level
+_MOST_READ = 500  # such places of a picture; where there are more, it is full of grain
 _DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
+_SPECK = 200  # pixels of a doubted place that is not worth reading: if it is a letter, its strokes tell
 _WELL = (0.8, 3)  # a confidence, and a number of letters
 _BEYOND = 2.0  # heights beyond either end of a line where the network may have left out a last word
 _LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
@@ -63,10 +69,35 @@ class TextFinder:
         outline = Outline(picture)
         proposals = merged(self._seer.proposals(picture))
         found = [text for proposal in proposals if (text := self._judged(picture, proposal, outline))]
+        found = self._with_strokes(picture, each_once(found), outline)
         return sorted(each_once(found), key=lambda text: (text.box.top, text.box.left))
+
+    def _with_strokes(self, picture: NDArray[np.uint8], known: list[Found], outline: Outline) -> list[Found]:
+        """Return what is known, as far as its letters go, and what the network passed over and the reader reads."""
+        rows, columns = picture.shape[:2]
+        found, new = list(known), dict[Box, int]()
+        for each in strokes(picture):
+            place = next((n for n, text in enumerate(known) if same_line(text.box, each.box)), None)
+            if place is not None:
+                found[place] = replace(found[place], box=lengthened(found[place].box, each.box))
+            elif each.clear and min(each.box.width, each.box.height) <= max(_HIGH, _HIGHEST * min(rows, columns)):
+                new.setdefault(each.box, each.letters)
+        largest = sorted(new.items(), key=lambda place: (-place[0].area, place[0].top, place[0].left))
+        for ink, letters in largest[:_MOST_READ]:
+            if any(same_line(text.box, ink) or crossed(text.box, ink) for text in found):
+                continue
+            box = ink.grown(max(2, min(ink.width, ink.height) // 5)).within(rows=rows, columns=columns)
+            reading = self._reader.read(picture, box)
+            if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE and reading.text not in _TICKS:
+                found.append(Found(outline.fitted(box, ink), reading.text, reading.confidence))
+            elif letters > 1 and reading.letters > 1 and reading.confidence >= _least(reading):
+                found.append(self._whole_line(picture, Proposal(ink, box, reading.confidence), reading, outline))
+        return found
 
     def _judged(self, picture: NDArray[np.uint8], proposal: Proposal, outline: Outline) -> Found | None:
         box = proposal.box
+        if proposal.score < _DOUBTED and box.area <= _SPECK:
+            return None
         reading = self._reader.read(picture, box)
         short, long = sorted((box.width, box.height))
         side = min(picture.shape[:2])
@@ -81,8 +112,8 @@ class TextFinder:
             rows, columns = picture.shape[:2]
             longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
             return Found(outline.fitted(longer, proposal.core), "", 0.0)
-        letter = reading.confidence >= _READABLE or proposal.score > _LETTER[0]
-        if (letter and box.area <= _LETTER[1]) or (proposal.score > _SMALL[0] and box.area <= _SMALL[1]):
+        letter = (reading.confidence >= _ALONE and reading.letters == 1) or proposal.score > _LETTER[0]
+        if letter and box.area <= _LETTER[1]:
             return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
         return None
 
@@ -95,3 +126,8 @@ class TextFinder:
         if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
             box, reading = more.span(longer, _END).around([box]), more
         return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
+
+
+def _least(reading: Reading) -> float:
+    """Return the confidence that proves a line which the network passed over: speckle reads as some letters, too."""
+    return max(_SHORT.get(reading.letters, _READABLE), _TURNED if reading.turn else 0.0)

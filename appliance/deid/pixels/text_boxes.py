@@ -8,6 +8,11 @@ from appliance.deid.pixels.see_text import Proposal
 
 _SAME = 0.6  # of the area of two boxes together, that they share when they are one place
 _WITHIN = 0.8  # of a box that lies in another, to count as its part
+_PART, _HIGHER = 0.5, 1.5  # of letters that lie in a line they belong to, and heights of it that they have at most
+_MORE = 1.5  # heights of a line that its letters reach beyond it at most; what reaches further is read anew
+_CROSSED = 0.25  # of letters that a line runs across
+_LONG = 1.5  # times as long as high: a line, and not a letter
+_BESIDE, _LOWER = 0.5, 0.4  # heights of a line that a letter stands off its end, and that it has at least
 
 
 def merged(proposals: Iterable[Proposal]) -> list[Proposal]:
@@ -49,3 +54,38 @@ def _shared(one: Box, other: Box) -> int:
     return Box(
         max(one.left, other.left), max(one.top, other.top), min(one.right, other.right), min(one.bottom, other.bottom)
     ).area
+
+
+def same_line(text: Box, letters: Box) -> bool:
+    """Whether the letters belong to the text: they lie in it for the most, or beside its end, and are no higher."""
+    if text.height > text.width:
+        text, letters = _turned(text), _turned(letters)
+    down = min(text.bottom, letters.bottom) - max(text.top, letters.top)
+    across = min(text.right, letters.right) - max(text.left, letters.left)
+    if down < _PART * letters.height or letters.height > _HIGHER * text.height:
+        return False
+    if across >= _PART * letters.width:
+        return max(text.left - letters.left, letters.right - text.right) <= _MORE * text.height
+    return -across <= _BESIDE * text.height and _LOWER * text.height <= letters.height
+
+
+def crossed(text: Box, letters: Box) -> bool:
+    """Whether the letters seem to run across the text: parts of lines that stand one below the other."""
+    if (text.width >= text.height) == (letters.width >= letters.height):
+        return False
+    across = min(text.right, letters.right) - max(text.left, letters.left)
+    down = min(text.bottom, letters.bottom) - max(text.top, letters.top)
+    return across > 0 and down > 0 and across * down >= _CROSSED * letters.area
+
+
+def lengthened(text: Box, letters: Box) -> Box:
+    """Return the line, and the letters as far as they lie before it or behind; all of them for a single letter."""
+    if max(text.width, text.height) < _LONG * min(text.width, text.height):
+        return text.around([letters])
+    if text.height > text.width:
+        return _turned(lengthened(_turned(text), _turned(letters)))
+    return Box(min(text.left, letters.left), text.top, max(text.right, letters.right), text.bottom)
+
+
+def _turned(box: Box) -> Box:
+    return Box(box.top, box.left, box.bottom, box.right)

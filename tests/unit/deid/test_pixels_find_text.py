@@ -56,6 +56,38 @@ def test_a_line_of_text_is_found_whole(finder, how):
     assert share_hidden(finder.find(picture), box) > 0.95
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"words": "R", "size": 20}, id="light"),
+        pytest.param({"words": "L", "size": 16, "behind": 20, "ink": 55}, id="faint"),
+        pytest.param({"words": "L", "size": 56, "behind": 200, "ink": 160}, id="large"),
+        pytest.param({"words": "R", "size": 16, "turned": 270, "ink": 60}, id="running down"),
+    ],
+)
+def test_a_letter_that_stands_alone_is_found(finder, how):
+    picture, box = with_text(**how)
+
+    assert share_hidden(finder.find(picture), box) > 0.95
+
+
+def test_a_faint_name_in_noise_is_found_whole(finder):
+    picture, box = with_text("ROSSI^MARIA", size=14, behind=120, ink=160)
+    noise = np.random.default_rng(3).normal(0, 6, picture.shape)
+    noise[box.top : box.bottom, box.left : box.right] *= picture[box.top : box.bottom, box.left : box.right] < 140
+    noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+    assert share_hidden(finder.find(noisy), box) > 0.95
+
+
+def test_the_ticks_of_a_scale_are_left_alone(finder):
+    picture = np.full((200, 160), 10, dtype=np.uint8)
+    for tick in range(20, 190, 16):
+        picture[tick : tick + 2, 140:150] = 200
+
+    assert finder.find(picture) == []
+
+
 def test_what_is_found_is_read(finder):
     picture, _ = with_text()
 
