@@ -88,6 +88,13 @@ def read(cls: type[T], file: Path) -> T:
     return typing.cast(T, bind(cls, parse_file(file), name=""))
 
 
+def meaning(node: Node) -> Any:
+    """Return what stands in a node, without lines: two nodes that mean the same have equal ones."""
+    if isinstance(node.value, dict):
+        return {key: meaning(child) for key, child in node.value.items()}
+    return [meaning(child) for child in node.value] if isinstance(node.value, tuple) else node.value
+
+
 def demand(ok: bool, problem: str) -> None:
     """Raise ValueError with ``problem`` unless ``ok``: how a dataclass says, in ``__post_init__``, what it cannot be.
 

@@ -6,12 +6,11 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 from appliance.deid.clues import vocabulary
 from appliance.deid.descriptors import load_vocabulary
 from appliance.deid.language import DEFAULT_OPTIONS, Hold, Parts, Quarantine, Route, read_parts
-from appliance.deid.pixels.devices import Device, packaged_devices
+from appliance.deid.pixels.devices import Device, packaged_devices, packaged_meaning
 from appliance.deid.pixels.policy import Policy, Task
 from appliance.deid.plan import Place
 from appliance.deid.pseudonyms import DayRange
@@ -20,7 +19,7 @@ from appliance.deid.standard import Standard, load_standard
 from appliance.deid.transforms import Block, Orders, merged
 from appliance.dicom.element import DataSet
 from appliance.errors import ConfigError
-from appliance.yamlfile import Node, parse, suggestion
+from appliance.yamlfile import meaning, parse, suggestion
 
 __all__ = ["ALL", "DEFAULT_OPTIONS", "RulesFile", "Ruleset", "load_rules", "read_rules"]
 
@@ -29,7 +28,8 @@ __all__ = ["ALL", "DEFAULT_OPTIONS", "RulesFile", "Ruleset", "load_rules", "read
 class Ruleset:
     """Everything the engine is told by a site.
 
-    digest       SHA-256 (hex) of what the rules mean: comments and order of keys do not change it
+    digest       SHA-256 (hex) of what the rules and the packaged devices mean: comments and order of keys do not
+                 change it
     profile      whether the Basic Profile covers what no rule touched
     options      names of Annex E options in force, each one carried out
     shift        between which days a patient's offset is drawn
@@ -125,7 +125,7 @@ class RulesFile:
         parts = read_parts(root)
         return Ruleset(
             file=self.name,
-            digest=sha256(json.dumps(_meaning(root), sort_keys=True).encode("utf-8")).hexdigest(),
+            digest=_digest(meaning(root), packaged_meaning()),
             profile=parts.profile,
             options=parts.options,
             shift=parts.shift,
@@ -186,7 +186,5 @@ def _text_of(file: Path, name: Path) -> str:
         raise ConfigError("the rules are not UTF-8 text. Save the file as UTF-8.", file=name) from None
 
 
-def _meaning(node: Node) -> Any:
-    if isinstance(node.value, dict):
-        return {key: _meaning(child) for key, child in node.value.items()}
-    return [_meaning(child) for child in node.value] if isinstance(node.value, tuple) else node.value
+def _digest(*meanings: object) -> str:
+    return sha256(json.dumps(meanings, sort_keys=True).encode("utf-8")).hexdigest()

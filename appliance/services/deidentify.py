@@ -27,7 +27,7 @@ from appliance.services.duplicates import Duplicates
 from appliance.services.follow import Follower
 from appliance.services.looker import OVERRAN
 from appliance.services.operator import Operator
-from appliance.services.passing import passed_of, ready_of
+from appliance.services.passing import log_passed, passed_of, ready_of
 from appliance.services.pool import Died, Finished, Overran, Pool
 from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
@@ -275,10 +275,10 @@ class Deidentify:
             self._spool.passed([passed_of(instance, made) for instance, made in self._made])
         except IllegalMove:  # the others are PASSED; this one is sent once more at worst
             log.warning("overtaken; it is done again", extra={"count": len(self._made)})
-        for instance, _ in self._made:
+        for instance, made in self._made:
             del self._in_hand[instance.id]
             self._observer.deidentified(instance.provenance.source)
-            log.info("deidentified", extra={"spool_id": instance.id})
+            log_passed(instance, made)
         self._made.clear()
 
     def _stop_mixed_studies(self) -> None:

@@ -1,9 +1,13 @@
 """What the two sides are told of a result that passes between them."""
 
+import logging
+
 from appliance.config import Config
 from appliance.model import Instance, Ready
 from appliance.services.worker import Made
 from appliance.spool.inside import Passed
+
+log = logging.getLogger(__name__)
 
 
 def ready_of(config: Config, instance: Instance, made: Made, now: float) -> Ready:
@@ -39,3 +43,14 @@ def passed_of(instance: Instance, made: Made) -> Passed:
         digest=made.original_digest,
         rules_digest=made.rules_digest,
     )
+
+
+def log_passed(instance: Instance, made: Made) -> None:
+    """Tell what was done, and of a look at pixels how much was hidden; never what was read."""
+    looked = made.pixels
+    if looked is None:
+        log.info("deidentified", extra={"spool_id": instance.id})
+        return
+    engine = looked.engine.partition(" ")[0]
+    frames, boxes = looked.searched, len(looked.hidden)
+    log.info("deidentified", extra={"spool_id": instance.id, "engine": engine, "frames": frames, "boxes": boxes})

@@ -97,6 +97,16 @@ def test_the_name_can_be_read_before(read):
     assert "QUASIMODO" in read(pixels_of(cine())[4])
 
 
+def test_the_log_tells_what_was_looked_at_and_how_much_was_hidden_and_no_word_of_it(house):
+    edge, _ = house
+    lines = [json.loads(line) for line in edge.log.splitlines() if line.startswith("{")]
+    looked = [line for line in lines if line["event"] == "deidentified"]
+
+    assert len(looked) == 3
+    assert all(line["boxes"] > 0 and line["frames"] > 0 and "PP-OCR" in line["engine"] for line in looked)
+    assert "ZWIRN" not in edge.log.upper() and "00QX4711" not in edge.log
+
+
 @pytest.mark.parametrize("sent", [one, cine, screen])
 def test_nobody_can_read_the_name_in_what_arrived_and_it_says_that_somebody_looked(sent, house, read):
     _, result = arrived(house, sent())

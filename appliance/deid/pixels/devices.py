@@ -3,7 +3,6 @@
 The packaged ones stand in ``rules/devices/``; a site adds its own under ``Devices`` in its rules.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -18,7 +17,7 @@ from appliance.dicom.dictionary import tag_of
 from appliance.dicom.element import DataSet
 from appliance.dicom.query import Both, Condition, Operator, Query, parse_query
 from appliance.errors import ConfigError
-from appliance.yamlfile import Node, parse_file
+from appliance.yamlfile import Node, meaning, parse_file
 
 _TEXTS = {  # key of a signature -> attribute; "*" stands for any text, case does not count
     "Manufacturer": "Manufacturer",
@@ -60,17 +59,28 @@ def read_devices(node: Node) -> tuple[Device, ...]:
 @lru_cache(maxsize=1)
 def packaged_devices() -> tuple[Device, ...]:
     """Return the devices of ``rules/devices/*.yaml``."""
+    return tuple(device for node in _packaged() for device in read_devices(node))
+
+
+@lru_cache(maxsize=1)
+def packaged_meaning() -> list[object]:
+    """Return what the packaged devices mean, for a digest: comments and order of keys do not change it."""
+    return [meaning(node) for node in _packaged()]
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> tuple[Node, ...]:
+    """Return the list of devices of each file, in the order of the files' names."""
     # In a checkout this is a link to rules/devices; a wheel holds the files themselves.
     with as_file(files("appliance.deid").joinpath("data", "devices")) as folder:
-        found = [device for file in sorted(folder.glob("*.yaml")) for device in _devices_of(file)]
+        found = [_devices_in(file) for file in sorted(folder.glob("*.yaml"))]
     if not found:
         raise ConfigError("no file of devices is installed: install the appliance again.", file=Path("rules/devices"))
     return tuple(found)
 
 
-def _devices_of(file: Path) -> Sequence[Device]:
-    keys = keys_of(parse_file(file), ("Devices",), needed=("Devices",))
-    return read_devices(keys["Devices"])
+def _devices_in(file: Path) -> Node:
+    return keys_of(parse_file(file), ("Devices",), needed=("Devices",))["Devices"]
 
 
 def _device(node: Node) -> Device:

@@ -15,7 +15,7 @@ from appliance.deid.pixels.outline import Outline
 from appliance.deid.pixels.read_text import Reader, Reading
 from appliance.deid.pixels.see_text import Proposal, Seer
 from appliance.deid.pixels.strokes import strokes
-from appliance.deid.pixels.text_boxes import crossed, each_once, lengthened, merged, same_line, stretched
+from appliance.deid.pixels.text_boxes import crossed, each_once, lengthened, merged, outermost, same_line, stretched
 from appliance.deid.pixels.text_models import NAME, engine_version
 from appliance.errors import CannotLook
 
@@ -29,10 +29,11 @@ _ALONE, _TICKS = 0.9, "一1lI|-"  # confidence of a single letter that the netwo
 _SHORT, _TURNED = {2: 0.9}, 0.75  # confidence of so few letters that it passed over, and of a line that is not level
 _MOST_READ = 500  # such places of a picture; where there are more, it is full of grain
 _DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
-_SPECK = 200  # pixels of a doubted place that is not worth reading: if it is a letter, its strokes tell
+_SPECK = (0.25, 200)  # a score and pixels below which a place is not worth reading: if it is a letter, its strokes tell
 _WELL = (0.8, 3)  # a confidence, and a number of letters
 _BEYOND = 2.0  # heights beyond either end of a line where the network may have left out a last word
 _LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
+_STRAY = 1.2  # heights beyond the first and the last letter that was read in a row of strokes
 _END = 0.8  # heights from the middle of a line's last letter to its end
 _UNREAD = 0.5  # heights more at either end of what looks like a line and cannot be read
 
@@ -70,7 +71,7 @@ class TextFinder:
         proposals = merged(self._seer.proposals(picture))
         found = [text for proposal in proposals if (text := self._judged(picture, proposal, outline))]
         found = self._with_strokes(picture, each_once(found), outline)
-        return sorted(each_once(found), key=lambda text: (text.box.top, text.box.left))
+        return sorted(outermost(found), key=lambda text: (text.box.top, text.box.left))
 
     def _with_strokes(self, picture: NDArray[np.uint8], known: list[Found], outline: Outline) -> list[Found]:
         """Return what is known, as far as its letters go, and what the network passed over and the reader reads."""
@@ -91,12 +92,19 @@ class TextFinder:
             if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE and reading.text not in _TICKS:
                 found.append(Found(outline.fitted(box, ink), reading.text, reading.confidence))
             elif letters > 1 and reading.letters > 1 and reading.confidence >= _least(reading):
-                found.append(self._whole_line(picture, Proposal(ink, box, reading.confidence), reading, outline))
+                line = reading.span(box, _STRAY)  # without what stands in one row with it, but is no letter
+                core = Box(
+                    max(line.left, ink.left),
+                    max(line.top, ink.top),
+                    min(line.right, ink.right),
+                    min(line.bottom, ink.bottom),
+                )
+                found.append(self._whole_line(picture, Proposal(core, line, reading.confidence), reading, outline))
         return found
 
     def _judged(self, picture: NDArray[np.uint8], proposal: Proposal, outline: Outline) -> Found | None:
         box = proposal.box
-        if proposal.score < _DOUBTED and box.area <= _SPECK:
+        if proposal.score < _SPECK[0] and box.area <= _SPECK[1]:
             return None
         reading = self._reader.read(picture, box)
         short, long = sorted((box.width, box.height))
@@ -112,7 +120,7 @@ class TextFinder:
             rows, columns = picture.shape[:2]
             longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
             return Found(outline.fitted(longer, proposal.core), "", 0.0)
-        letter = (reading.confidence >= _ALONE and reading.letters == 1) or proposal.score > _LETTER[0]
+        letter = (reading.confidence >= _WELL[0] and reading.letters == 1) or proposal.score > _LETTER[0]
         if letter and box.area <= _LETTER[1]:
             return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
         return None

@@ -56,17 +56,26 @@ def _shared(one: Box, other: Box) -> int:
     ).area
 
 
+def outermost(found: Iterable[Found]) -> list[Found]:
+    """Leave out what lies wholly in another box."""
+    kept: list[Found] = []
+    for text in sorted(found, key=lambda text: (-text.box.area, text.box.top, text.box.left)):
+        if not any(other.box.around([text.box]) == other.box for other in kept):
+            kept.append(text)
+    return kept
+
+
 def same_line(text: Box, letters: Box) -> bool:
     """Whether the letters belong to the text: they lie in it for the most, or beside its end, and are no higher."""
     if text.height > text.width:
         text, letters = _turned(text), _turned(letters)
     down = min(text.bottom, letters.bottom) - max(text.top, letters.top)
     across = min(text.right, letters.right) - max(text.left, letters.left)
-    if down < _PART * letters.height or letters.height > _HIGHER * text.height:
+    beyond = max(text.left - letters.left, letters.right - text.right)
+    if down < _PART * letters.height or letters.height > _HIGHER * text.height or beyond > _MORE * text.height:
         return False
-    if across >= _PART * letters.width:
-        return max(text.left - letters.left, letters.right - text.right) <= _MORE * text.height
-    return -across <= _BESIDE * text.height and _LOWER * text.height <= letters.height
+    beside = -across <= _BESIDE * text.height and letters.height >= _LOWER * text.height
+    return across >= _PART * letters.width or beside
 
 
 def crossed(text: Box, letters: Box) -> bool:

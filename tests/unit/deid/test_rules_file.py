@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.deid import ruleset
 from appliance.deid.ruleset import ALL, DEFAULT_OPTIONS, load_rules
 from appliance.errors import ConfigError
 from appliance.reasons import Reason
@@ -48,6 +49,13 @@ def test_comments_and_order_do_not_change_the_digest_but_meaning_does(rules_of):
     three = rules_of("Profile: Basic\nSopClasses: ['1.2.4']\n")
 
     assert one.digest == two.digest != three.digest
+
+
+def test_other_packaged_devices_are_other_rules(rules_of, monkeypatch):
+    before = rules_of("Profile: Basic\n")
+    monkeypatch.setattr(ruleset, "packaged_meaning", lambda: [{"Name": "one more"}])
+
+    assert rules_of("Profile: Basic\n").digest != before.digest
 
 
 @pytest.mark.parametrize(
