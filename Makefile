@@ -9,6 +9,8 @@ STAMP  := $(VENV)/.complete
 PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age fonts-dejavu-core fonts-liberation prometheus prometheus-alertmanager
 # To boot a host to install on (tests/install).
 PEERS  += chromium mmdebstrap systemd-container iproute2 openssh-client
+# Letters that finding text was not tuned on.
+FONTS  := fonts-b612 fonts-ocr-a fonts-inconsolata fonts-terminus
 
 .PHONY: setup demo run test check bench bundle lock
 
@@ -46,7 +48,7 @@ check: setup
 	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint -q
 
 bench: setup
-	@sh tests/peers/install --optional $(PEERS)
+	@sh tests/peers/install --optional $(PEERS) $(FONTS)
 	$(BIN)/python -m pytest -o python_files='bench_*.py test_*.py' -s tests/bench $(ARGS)
 
 # One file to install from without a network: make bundle PYTHONS='3.11 3.13' brings libraries for these only.

@@ -123,8 +123,10 @@ def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
                     f"  {kind:12} {share:4.0%} hidden: {text.words!r}, {text.size} px, contrast {text.contrast}, "
                     f"turned {text.turned}, {text.face}"
                 )
-    assert sum(score.hidden for score in scores.values()) >= 0.95 * len(texts)
-    assert np.mean([np.mean(score.touched) for score in scores.values()]) <= 0.02
+    touched = {kind: float(np.mean(score.touched)) for kind, score in scores.items()}
+    say(f"classes with more than 2 % touched: {', '.join(kind for kind in touched if touched[kind] > 0.02) or 'none'}")
+    assert sum(score.hidden for score in scores.values()) >= 0.97 * len(texts)
+    assert max(touched.values()) <= 0.025
 
 
 def _counted(
