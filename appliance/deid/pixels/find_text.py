@@ -15,7 +15,16 @@ from appliance.deid.pixels.outline import Outline
 from appliance.deid.pixels.read_text import Reader, Reading
 from appliance.deid.pixels.see_text import Proposal, Seer
 from appliance.deid.pixels.strokes import strokes
-from appliance.deid.pixels.text_boxes import crossed, each_once, lengthened, merged, outermost, same_line, stretched
+from appliance.deid.pixels.text_boxes import (
+    crossed,
+    each_once,
+    lengthened,
+    merged,
+    outermost,
+    same_line,
+    says_no_more,
+    stretched,
+)
 from appliance.deid.pixels.text_models import NAME, engine_version
 from appliance.errors import CannotLook
 
@@ -89,18 +98,30 @@ class TextFinder:
                 continue
             box = ink.grown(max(2, min(ink.width, ink.height) // 5)).within(rows=rows, columns=columns)
             reading = self._reader.read(picture, box)
-            if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE and reading.text not in _TICKS:
-                found.append(Found(outline.fitted(box, ink), reading.text, reading.confidence))
-            elif letters > 1 and reading.letters > 1 and reading.confidence >= _least(reading):
-                line = reading.span(box, _STRAY)  # without what stands in one row with it, but is no letter
-                core = Box(
-                    max(line.left, ink.left),
-                    max(line.top, ink.top),
-                    min(line.right, ink.right),
-                    min(line.bottom, ink.bottom),
-                )
-                found.append(self._whole_line(picture, Proposal(core, line, reading.confidence), reading, outline))
+            text = self._read_strokes(picture, ink, box, letters, reading, outline)
+            if text is not None and not says_no_more(text, found):
+                found.append(text)
         return found
+
+    def _read_strokes(
+        self,
+        picture: NDArray[np.uint8],
+        ink: Box,
+        box: Box,
+        letters: int,
+        reading: Reading,
+        outline: Outline,
+    ) -> Found | None:
+        """Return the text if ``reading``, of ``box``, proves that the strokes in ``ink``, so many of them, are some."""
+        if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE and reading.text not in _TICKS:
+            return Found(outline.fitted(box, ink), reading.text, reading.confidence)
+        if letters == 1 or reading.letters < 2 or reading.confidence < _least(reading):
+            return None
+        line = reading.span(box, _STRAY)  # without what stands in one row with it, but is no letter
+        core = Box(
+            max(line.left, ink.left), max(line.top, ink.top), min(line.right, ink.right), min(line.bottom, ink.bottom)
+        )
+        return self._whole_line(picture, Proposal(core, line, reading.confidence), reading, outline)
 
     def _judged(self, picture: NDArray[np.uint8], proposal: Proposal, outline: Outline) -> Found | None:
         box = proposal.box

@@ -33,12 +33,21 @@ def each_once(found: Iterable[Found]) -> list[Found]:
     """Leave out what lies wholly in another box, and a box whose parts read at least as much as it does."""
     kept: list[Found] = []
     for text in sorted(found, key=lambda text: (text.box.area, text.box.top, text.box.left)):
-        parts = [part for part in kept if _shared(part.box, text.box) >= _WITHIN * part.box.area]
-        if text.text and sum(len(part.text.replace(" ", "")) for part in parts) >= len(text.text.replace(" ", "")):
+        if says_no_more(text, kept):
             continue
         kept = [part for part in kept if part.box.around([text.box]) != text.box]
         kept.append(text)
     return kept
+
+
+def says_no_more(text: Found, known: Iterable[Found]) -> bool:
+    """Whether those of the known that lie in the box of a text read at least as much as it does."""
+    parts = [part for part in known if _shared(part.box, text.box) >= _WITHIN * part.box.area]
+    return bool(text.text) and sum(_letters(part) for part in parts) >= _letters(text)
+
+
+def _letters(text: Found) -> int:
+    return len(text.text.replace(" ", ""))
 
 
 def stretched(box: Box, heights: float) -> Box:

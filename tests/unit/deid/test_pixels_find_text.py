@@ -10,7 +10,7 @@ from appliance.deid.pixels import find_text, text_models
 from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.find_text import TextFinder
 from appliance.errors import CannotLook
-from tests.make import phantoms
+from tests.make import burned_in, phantoms
 
 NAME = "DOE, JANE 1956"
 
@@ -78,6 +78,14 @@ def test_a_faint_name_in_noise_is_found_whole(finder):
     noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
 
     assert share_hidden(finder.find(noisy), box) > 0.95
+
+
+def test_speckle_beside_a_name_is_not_hidden_with_it(finder):
+    shown = burned_in.picture(320, 240, [("ZWIRNLEIN, QUASIMODO", 40, 100)], seed=5)
+
+    (name,) = finder.find(shown)
+
+    assert (name.box.top, name.box.bottom) == pytest.approx((98, 114), abs=4)
 
 
 def test_the_ticks_of_a_scale_are_left_alone(finder):
