@@ -34,7 +34,7 @@ _LINE = (0.7, 2.5)  # a score and a length in heights that prove a line of text,
 _LETTER = (0.8, 1500)  # a score that proves a single letter, and its pixels at most; a larger place must hold two
 _HIGH = 64  # pixels of a line; in a large picture one may be higher, by a share of its shorter side:
 _UNREAD_HIGH, _HIGHEST = 0.04, 0.12  # what cannot be read, and what reads somehow
-_ALONE, _TICKS = 0.9, "一1lI|-"  # confidence of a single letter that the network passed over; what scales have, too
+_ALONE = 0.9  # confidence of a single letter that the network passed over
 _SHORT, _TURNED = {2: 0.9}, 0.75  # confidence of so few letters that it passed over, and of a line that is not level
 _MOST_READ = 500  # such places of a picture; where there are more, it is full of grain
 _DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
@@ -113,7 +113,7 @@ class TextFinder:
         outline: Outline,
     ) -> Found | None:
         """Return the text if ``reading``, of ``box``, proves that the strokes in ``ink``, so many of them, are some."""
-        if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE and reading.text not in _TICKS:
+        if letters == 1 and reading.letters == 1 and reading.confidence >= _ALONE:
             return Found(outline.fitted(box, ink), reading.text, reading.confidence)
         if letters == 1 or reading.letters < 2 or reading.confidence < _least(reading):
             return None

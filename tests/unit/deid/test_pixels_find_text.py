@@ -88,14 +88,6 @@ def test_speckle_beside_a_name_is_not_hidden_with_it(finder):
     assert (name.box.top, name.box.bottom) == pytest.approx((98, 114), abs=4)
 
 
-def test_the_ticks_of_a_scale_are_left_alone(finder):
-    picture = np.full((200, 160), 10, dtype=np.uint8)
-    for tick in range(20, 190, 16):
-        picture[tick : tick + 2, 140:150] = 200
-
-    assert finder.find(picture) == []
-
-
 def test_what_is_found_is_read(finder):
     picture, _ = with_text()
 
