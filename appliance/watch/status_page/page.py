@@ -27,7 +27,8 @@ text-anchor:middle;font-size:15px}svg .n{font-size:16px;font-weight:600}svg path
 stroke-width:2}
 svg marker path{fill:var(--line)}
 .wide{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.3rem .8rem .3rem 0;text-align:left;
-border-bottom:1px solid var(--line);vertical-align:top}td.n{text-align:right;font-variant-numeric:tabular-nums}
+border-bottom:1px solid var(--line);vertical-align:top}tbody th{font-weight:400}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
 .problem{border-left:.3rem solid var(--warn);padding-left:.8rem}
 """
 POLICY = (
@@ -35,6 +36,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 EVERY_S = 30  # the page asks for itself again after so long
+_REASONS = {reason.value: reason.words for reason in Reason}
 _FOR_A_PERSON = (State.QUARANTINED, State.REJECTED, State.HELD)
 
 
@@ -102,19 +104,33 @@ def _rows(shown: Shown, tally: Tally) -> str:
 
 
 def _for_a_person(tally: Tally) -> list[tuple[str | int, ...]]:
-    known = {reason.value: reason.words for reason in Reason}
     return [
-        (NAMES[state], f"{code}: {known[code].what}", n, known[code].advice)
+        (NAMES[state], *_words(code, n))
         for (state, code), n in sorted(tally.by_reason.items(), key=lambda each: -each[1])
-        if state in _FOR_A_PERSON and n and code in known
+        if state in _FOR_A_PERSON and n
     ]
 
 
+def _words(code: str, count: int) -> tuple[str, int, str]:
+    """Return the reason, how many have it, and what to do. A newer version may have left a reason that is not ours."""
+    if code not in _REASONS:
+        return code, count, "This version does not know the reason: see the note beside each file, or update again."
+    return f"{code}: {_REASONS[code].what}", count, _REASONS[code].advice
+
+
 def _table(title: str, heads: Iterable[str], rows: Iterable[tuple[str | int, ...]]) -> str:
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(_row(*row) for row in rows)
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    filled = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    # What is wider than a telephone scrolls, by keyboard too.
+    filled = (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
     return f"<section><h2>{title}</h2>{filled if body else '<p>Nothing.</p>'}</section>"
+
+
+def _row(first: str | int, *others: str | int) -> str:
+    return f'<tr><th scope="row">{escape(str(first))}</th>{"".join(map(_cell, others))}</tr>'
 
 
 def _cell(value: str | int) -> str:

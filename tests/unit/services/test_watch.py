@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import time
 from datetime import UTC, datetime
 
@@ -211,6 +212,28 @@ def test_the_status_page_counts_what_there_is_and_says_what_to_do(watch, site):
     assert "&#x27;forward&#x27; has not started yet" in body
     assert ID not in body
     assert "MUSTERMANN" not in body
+
+
+def test_the_status_page_shows_a_reason_that_a_newer_version_left(watch, site):
+    receive(site, quarantined=Reason.NO_PATIENT_ID)
+    with sqlite3.connect(site.state / "inside" / "journal.db") as journal:
+        journal.execute("UPDATE instance SET reason = 'of-tomorrow'")
+
+    _, body = get(watch, "/")
+
+    assert "of-tomorrow" in body
+    assert "This version does not know the reason" in body
+
+
+def test_each_table_of_the_status_page_has_a_name_and_heads_for_its_rows(watch, site):
+    receive(site, quarantined=Reason.NO_PATIENT_ID)
+
+    _, body = get(watch, "/")
+
+    tables = body.count("<table>")
+    assert tables >= 2
+    assert body.count('role="region" tabindex="0" aria-label="') == tables
+    assert len(re.findall(r'<tr><th scope="row">', body)) == body.count("<tr>") - tables
 
 
 def test_the_status_page_says_that_the_rows_cannot_be_read(watch, site):
