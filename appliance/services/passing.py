@@ -51,6 +51,6 @@ def log_passed(instance: Instance, made: Made) -> None:
     if looked is None:
         log.info("deidentified", extra={"spool_id": instance.id})
         return
-    engine = looked.engine.partition(" ")[0]
+    engine = looked.engine.partition(" ")[0] or "none"  # only known regions were hidden
     frames, boxes = looked.searched, len(looked.hidden)
     log.info("deidentified", extra={"spool_id": instance.id, "engine": engine, "frames": frames, "boxes": boxes})
