@@ -10,7 +10,7 @@ class Deidentify:
     """The workers."""
 
     workers: int = 0  # 0: one a core
-    timeout_s: float = 900.0  # one instance may take this long
+    timeout_s: float = 900.0  # one instance may take this long; while its pixels are looked at, one frame
     max_header_mb: int = 64  # everything but the pixels, in memory
 
     def __post_init__(self) -> None:
@@ -23,7 +23,7 @@ class Deidentify:
 class Pixels:
     """Looking for text in pixels. Images that nobody must look at are never decoded, and not bound by this."""
 
-    timeout_s: float = 600.0  # one instance, all its frames
+    timeout_s: float = 300.0  # one frame, or what decides that it needs no look
     max_pixels: int = 60_000_000  # of one frame; a mammogram has 14 million
     memory_mb: int = 2048  # of a worker
 

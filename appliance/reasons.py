@@ -163,8 +163,8 @@ WORDS: dict[Reason, Advice] = {
         acceptable=True,
     ),
     Reason.PIXELS_TOOK_TOO_LONG: Advice(
-        "Looking for text in its pixels took longer than it may (pixels.timeout_s).",
-        "Nothing was sent. If it has very many frames or the machine was overloaded, raise the limit, restart, "
+        "Looking for text in its pixels took longer for one frame than it may (pixels.timeout_s).",
+        "Nothing was sent. If the frame is very large or the machine was overloaded, raise the limit, restart, "
         f"{_RELEASE}. {_DISCARD}",
     ),
     Reason.STREAM_NOT_READ: Advice(

@@ -79,7 +79,7 @@ class Offline:
         self.fates: dict[int, Fate] = {}
         self._target = target
         self._making = target / f".making-{secrets.token_hex(4)}"
-        self._pool = Pool[Job, Result](jobs, partial(equip_process, recipe, "ERROR"), _work, timeout_s=TIMEOUT_S)
+        self._pool = Pool[Job, Result](jobs, partial(equip_process, recipe, level="ERROR"), _work, timeout_s=TIMEOUT_S)
         self._first: dict[str, Path] = {}  # digest of an original -> where it was
         self._taken: set[Path] = set()
         self._deaths: Counter[str] = Counter()

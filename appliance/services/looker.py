@@ -6,7 +6,7 @@ engines are libraries in C, which no exception interrupts: what overruns is ende
 
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +20,19 @@ from appliance.deid.pixels.looking import Ask, Cleaned
 from appliance.dicom.part10 import Part10
 from appliance.spool.files import nameless
 
-OVERRAN = -signal.SIGALRM  # exit code of a worker that looked for longer than pixels.timeout_s
+OVERRAN = -signal.SIGALRM  # exit code of a worker that looked at a frame for longer than pixels.timeout_s
 
 
 @dataclass(slots=True)
 class Looker:
     """Who looks at pixels in this process.
 
-    expendable  the process may be ended when it overruns: a worker's, whose parent knows what that means
+    alive  is called before each frame. Where it is given, the process may be ended when one takes too long: a worker's,
+           whose parent knows what that means
     """
 
     bounds: Bounds
-    expendable: bool = False
+    alive: Callable[[], None] | None = None
     _finder: Finder | None = field(default=None)
 
     @contextmanager
@@ -59,9 +60,19 @@ class Look:
 
     def clean(self, original: Part10, ask: Ask) -> Cleaned | Refused:
         """See ``Pixels.clean``."""
-        cleaner = Cleaner(self.looker.finder, self.scratch, self.looker.bounds.max_pixels)
-        with _ended_after(self.looker.bounds.timeout_s if self.looker.expendable else 0.0):
+        cleaner = Cleaner(self.looker.finder, self.scratch, self.looker.bounds.max_pixels, self._step)
+        with _ended_after(self._seconds):
             return cleaner.clean(original, ask)
+
+    def _step(self) -> None:
+        """A frame is begun, and may take as long as the one before: a cine may take long, a frame may not."""
+        if self.looker.alive is not None:
+            _end_after(self._seconds)
+            self.looker.alive()
+
+    @property
+    def _seconds(self) -> float:
+        return self.looker.bounds.timeout_s if self.looker.alive is not None else 0.0
 
     def scratch(self) -> BinaryIO:
         """Give an empty file without a name, which lives until the end of the look."""
@@ -78,8 +89,12 @@ def limit_memory(memory_mb: int) -> None:
 @contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
     """End this process by SIGALRM when what is within takes longer; 0: never."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    _end_after(seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _end_after(0.0)
+
+
+def _end_after(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)

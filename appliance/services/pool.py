@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +22,14 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 WAITING_JOBS = 1  # in a worker's pipe, beside the one it works on
+BEAT_S = 5.0  # between two signs of life of a worker, at least
 STOP_S = 2.0  # for a worker to end what it is at; then it is killed, and its job is done again another time
+
+
+class _Sign(Enum):
+    """What a worker sends beside results."""
+
+    OF_LIFE = "its job has come a step further"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Died(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class Overran(Generic[J]):
-    """A job that took longer than it may; its worker was ended."""
+    """A job that took longer than it may, without a sign of life; its worker was ended."""
 
     job: J
 
@@ -52,20 +60,21 @@ class _Worker(Generic[J]):
     process: multiprocessing.process.BaseProcess
     pipe: "Connection[Any, Any]"
     jobs: deque[J] = field(default_factory=deque)
-    since: float = 0.0  # when the first of the jobs was begun, monotonic
+    since: float = 0.0  # when the first of the jobs was begun, or gave its last sign of life; monotonic
 
 
 class Pool(Generic[J, R]):
-    """``size`` processes that each run ``work(make(), job)`` for the jobs they get.
+    """``size`` processes that each run ``work(make(alive), job)`` for the jobs they get.
 
-    make   called once in each process; what it returns is the worker's equipment
+    make   called once in each process; what it returns is the worker's equipment. ``alive`` is to be called by a job
+           whenever it has come a step further: it may take ``timeout_s`` for each step
     work   a function from equipment and job to result, both to be found by import
     """
 
     def __init__(
         self,
         size: int,
-        make: Callable[[], Any],
+        make: Callable[[Callable[[], None]], Any],
         work: Callable[[Any, J], R],
         *,
         timeout_s: float,
@@ -83,7 +92,7 @@ class Pool(Generic[J, R]):
         """Start the processes."""
         self._workers = [self._new() for _ in range(self._size)]
 
-    def renew(self, make: Callable[[], Any]) -> None:
+    def renew(self, make: Callable[[Callable[[], None]], Any]) -> None:
         """Begin anew with other equipment. Only when nothing is in hand."""
         self.stop()
         self._make = make
@@ -112,12 +121,13 @@ class Pool(Generic[J, R]):
         for ready in wait(list(busy), timeout_s):
             worker = busy[ready]  # type: ignore[index]  # wait() returns the very objects it was given
             try:
-                came.append(Finished(worker.jobs[0], worker.pipe.recv()))
+                answer = worker.pipe.recv()
             except (EOFError, ConnectionResetError):
                 came.append(self._bury(worker))
                 continue
-            worker.jobs.popleft()
             worker.since = time.monotonic()
+            if answer is not _Sign.OF_LIFE:
+                came.append(Finished(worker.jobs.popleft(), answer))
         came += [self._end(worker) for worker in list(self._workers) if self._has_overrun(worker)]
         self._give_again()
         return came
@@ -173,10 +183,12 @@ class Pool(Generic[J, R]):
             self.give(self._again.popleft())
 
 
-def _serve(pipe: "Connection[Any, Any]", make: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
+def _serve(
+    pipe: "Connection[Any, Any]", make: Callable[[Callable[[], None]], Any], work: Callable[[Any, Any], Any]
+) -> None:
     """The life of a worker: jobs in, results out, until the parent closes the pipe or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the parent's to answer
-    equipment = make()
+    equipment = make(_Beat(pipe))
     while True:
         try:
             job = pipe.recv()
@@ -187,3 +199,17 @@ def _serve(pipe: "Connection[Any, Any]", make: Callable[[], Any], work: Callable
             pipe.send(result)
         except (BrokenPipeError, ConnectionResetError):
             return  # stopped while at work: the job is done again another time
+
+
+@dataclass(slots=True)
+class _Beat:
+    """Signs of life from within a job, no more than the parent can take."""
+
+    pipe: "Connection[Any, Any]"
+    last: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.last >= BEAT_S:
+            self.last = time.monotonic()
+            with suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone; the end of the job tells
+                self.pipe.send(_Sign.OF_LIFE)

@@ -146,10 +146,10 @@ class Equipment:
     index_key: bytes = field(repr=False)
 
 
-def equip(recipe: Recipe, *, expendable: bool = False) -> Equipment:
+def equip(recipe: Recipe, *, alive: Callable[[], None] | None = None) -> Equipment:
     """Load what the recipe names; raises ConfigError for rules that are not valid.
 
-    expendable  the process may be ended when it takes too long
+    alive  hears of each step; where it is given, the process may be ended when a step takes too long
     """
     book = None if recipe.mapping is None else Book(recipe.mapping, recipe.key)
     return Equipment(
@@ -157,18 +157,18 @@ def equip(recipe: Recipe, *, expendable: bool = False) -> Equipment:
         pseudonyms={project: _pseudonyms(recipe, project, book) for project in recipe.rules},
         max_header=recipe.max_header,
         index_key=index_key(recipe.key),
-        looker=Looker(recipe.pixels, expendable=expendable),
+        looker=Looker(recipe.pixels, alive),
     )
 
 
-def equip_process(recipe: Recipe, level: str = "INFO") -> Equipment:
-    """``equip`` for a process of its own, with its bounds.
+def equip_process(recipe: Recipe, alive: Callable[[], None], *, level: str = "INFO") -> Equipment:
+    """``equip`` for a process of its own, with its bounds; ``alive`` as for ``Pool``.
 
     Its log lines then are as everybody's: no exception's words, no values.
     """
     start_logging("deidentify", sys.stderr, level=level)
     limit_memory(recipe.pixels.memory_mb)
-    return equip(recipe, expendable=True)
+    return equip(recipe, alive=alive)
 
 
 def _pseudonyms(recipe: Recipe, project: str, book: Book | None) -> Pseudonyms:

@@ -70,11 +70,13 @@ class Cleaner:
     find        makes the search engine, at the first image that needs it
     scratch     gives an empty file for new pixel data, which lives as long as the result is wanted
     max_pixels  of a frame that is looked at
+    step        is called before each frame, each time one is looked at, compared or written
     """
 
     find: Callable[[], Finder]
     scratch: Callable[[], BinaryIO]
     max_pixels: int
+    step: Callable[[], None] = lambda: None
     _finder: Finder | None = field(default=None)
 
     def clean(self, original: Part10, ask: Ask) -> Cleaned | Refused:
@@ -123,7 +125,7 @@ class Cleaner:
         room, turn = self.scratch(), 0
         while True:
             turn += 1
-            recoded = _hidden(reader, fixed, places, room)
+            recoded = _hidden(reader, fixed, places, room, self.step)
             again = self._search(_result(reader.original, recoded), ask)
             named = _naming(again.found, ask)
             more = [each for each in again.places if each.found.confidence >= READABLE]
@@ -131,7 +133,7 @@ class Cleaner:
                 return recoded, named
             places += more
             if not named or turn == ROUNDS:
-                return _hidden(reader, fixed, places, room), named
+                return _hidden(reader, fixed, places, room, self.step), named
 
     def _search(self, reader: FrameReader, ask: Ask) -> Searched:
         """Look at every frame that shows something new."""
@@ -140,7 +142,7 @@ class Cleaner:
         looks: list[tuple[int, Box]] = []
         found: list[tuple[int, Found]] = []
         places: list[Place] = []
-        for number, region in frames_to_look_at(_remembered(_pictures(reader), seen)):
+        for number, region in frames_to_look_at(_remembered(_pictures(reader, self.step), seen)):
             looks.append((number, region))
             for picture in _ways(reader, number, seen[-1]):
                 for each in _found_in(finder, picture, region):
@@ -173,10 +175,13 @@ def _fixed(reader: FrameReader, ask: Ask) -> tuple[tuple[str, Box], ...] | Refus
     return tuple(boxes)
 
 
-def _hidden(reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place], room: BinaryIO) -> Recoded:
+def _hidden(
+    reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place], room: BinaryIO, step: Callable[[], None]
+) -> Recoded:
     """Write all frames into ``room``, from its beginning, what is to be hidden black."""
 
     def boxes(number: int) -> Sequence[Box]:
+        step()
         if not places:
             return fixed
         picture = reader.picture(number)
@@ -187,8 +192,10 @@ def _hidden(reader: FrameReader, fixed: Sequence[Box], places: Sequence[Place], 
     return mask(reader, boxes, room)
 
 
-def _pictures(reader: FrameReader) -> Iterator[Picture]:
-    return (reader.picture(number) for number in range(reader.form.frames))
+def _pictures(reader: FrameReader, step: Callable[[], None]) -> Iterator[Picture]:
+    for number in range(reader.form.frames):
+        step()
+        yield reader.picture(number)
 
 
 def _remembered(pictures: Iterable[Picture], last: list[Picture]) -> Iterator[Picture]:

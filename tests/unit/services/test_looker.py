@@ -1,17 +1,23 @@
 """Looking at pixels in a worker ends within its bounds, and leaves nothing behind whatever ends it."""
 
+import io
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from appliance.bounds import Pixels
 from appliance.cli.deidentify import recipe_for
 from appliance.cli.offline import WITHHELD, Fate, Offline
+from appliance.deid.pixels.looking import Ask
+from appliance.deid.pixels.policy import Task, Text
+from appliance.dicom import part10
 from appliance.reasons import Reason
 from appliance.services.looker import OVERRAN, Looker
 from appliance.services.pool import Died
-from tests.make import make
+from tests.make import images, make
 from tests.make.arrive import arrive
 from tests.unit.services.test_deidentify import reason_of, running, site, spool, work_off  # noqa: F401 - fixtures
 
@@ -68,6 +74,44 @@ def test_a_look_that_is_done_in_time_ends_nothing():
     )
 
     assert in_a_process(code).returncode == 0
+
+
+LOOKING = """
+import sys, time
+from pathlib import Path
+from appliance.bounds import Pixels
+from appliance.services.looker import Looker
+from tests.unit.services.test_looker import look_at
+class Slow:
+    name, version = "slow", "1"
+    def find(self, picture):
+        time.sleep(float(sys.argv[2]))
+        return []
+signs = []
+looker = Looker(Pixels(timeout_s=1.0), lambda: signs.append(1), Slow())
+print(look_at(looker, Path(sys.argv[1])).looked.frames, len(signs))
+"""
+
+
+def look_at(looker, folder):
+    """Look at a cine of eight frames, each quite another."""
+    random = np.random.default_rng(1)
+    data = images.image(shape=(128, 128), frames=8).data
+    data.PixelData = random.integers(0, 255, (8, 16, 16), "u1").repeat(8, axis=1).repeat(8, axis=2).tobytes()
+    original = part10.read(io.BytesIO(make.file(data)))
+    ask = Ask(Task(regions=False, text=Text.ALL, rule="All are looked at."), (), judge=None, prove=False)
+    with looker.beside(folder) as look:
+        return look.clean(original, ask)
+
+
+def test_a_cine_may_take_longer_than_a_frame_and_each_frame_is_told(tmp_path):
+    ended = in_a_process(LOOKING, str(tmp_path), "0.3")
+
+    assert ended.stdout.split() == ["8", "8"], ended.stderr
+
+
+def test_a_frame_that_takes_longer_than_a_frame_may_ends_the_process(tmp_path):
+    assert in_a_process(LOOKING, str(tmp_path), "1.5").returncode == OVERRAN
 
 
 def test_a_worker_has_no_more_memory_than_it_may_have():

@@ -1,19 +1,29 @@
+import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
+from appliance.services import pool as pool_module
 from appliance.services.pool import Died, Finished, Overran, Pool
 from tests.peers.patience import PATIENCE_S
 
 
-def equip(factor: int) -> int:
-    return factor
+def equip(factor: int, alive: Callable[[], None]) -> tuple[int, Callable[[], None]]:
+    pool_module.BEAT_S = 0.0
+    return factor, alive
 
 
-def work(factor: int, job: str | int) -> int:
+def work(equipment: tuple[int, Callable[[], None]], job: str | int) -> int:
+    factor, alive = equipment
+    if job == "step by step":
+        for _ in range(24):
+            time.sleep(0.25)
+            alive()
+        return 0
     if job == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "hang":
@@ -70,6 +80,25 @@ def test_a_job_that_takes_too_long_is_ended_and_its_neighbours_come_back(pool):
 
     assert [each.job for each in came if isinstance(each, Overran)] == ["hang"]
     assert sorted(each.result for each in came if isinstance(each, Finished)) == [2, 4, 6]
+
+
+def test_a_job_may_take_long_while_it_gives_signs_of_life(pool):
+    run(pool, [1, 1])
+
+    pool._timeout_s = 3.0  # half of what it takes
+    came = run(pool, ["step by step", 2])
+
+    assert {each.job: each.result for each in came if isinstance(each, Finished)} == {"step by step": 0, 2: 4}
+
+
+def test_signs_of_life_are_few(pool):
+    ours, theirs = multiprocessing.Pipe()
+    beat = pool_module._Beat(theirs)
+
+    for _ in range(100_000):
+        beat()
+
+    assert not ours.poll()
 
 
 def test_after_many_deaths_the_pool_still_works(pool):
