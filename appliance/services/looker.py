@@ -4,10 +4,11 @@ New pixel data lie in a file without a name: whatever ends this process, nothing
 engines are libraries in C, which no exception interrupts: what overruns is ended with its process, by the kernel.
 """
 
+import ctypes
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +16,14 @@ from typing import BinaryIO
 from appliance.bounds import Pixels as Bounds
 from appliance.config import MiB
 from appliance.deid.outcome import Refused
-from appliance.deid.pixels.clean import Cleaner, Finder
+from appliance.deid.pixels.clean import Cleaner
 from appliance.deid.pixels.looking import Ask, Cleaned
+from appliance.deid.pixels.search_region import Finder
 from appliance.dicom.part10 import Part10
 from appliance.spool.files import nameless
 
+_MMAP_THRESHOLD = -3  # of glibc's mallopt
+_LARGE_PIECE = 2 * MiB
 OVERRAN = -signal.SIGALRM  # exit code of a worker that looked at a frame for longer than pixels.timeout_s
 
 
@@ -80,7 +84,12 @@ class Look:
 
 
 def limit_memory(memory_mb: int) -> None:
-    """Let this process have no more memory than that: what needs more fails here, and not the machine."""
+    """Let this process have no more memory than that: what needs more fails here, and not the machine.
+
+    Large pieces go back to the machine at once, or the networks' would stay in pieces: a fifth of the process.
+    """
+    with suppress(AttributeError):  # another C library has its own way
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_PIECE)
     wanted = memory_mb * MiB
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))

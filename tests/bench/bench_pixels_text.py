@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from appliance.deid.pixels.box import Box, Found
+from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.changed_frames import frames_to_look_at
 from appliance.deid.pixels.find_text import TextFinder
 from appliance.deid.pixels.places import Place, bounded, place
+from appliance.deid.pixels.search_region import search_region
 from tests.make import phantoms
 from tests.make.phantoms import FAMILIAR, OTHER, Phantom, Style, Text
 
@@ -76,16 +77,10 @@ def searched(made: Phantom, finder: TextFinder) -> tuple[int, list[Place]]:
     looks: list[tuple[int, Box]] = []
     places: list[Place] = []
     for number, region in frames_to_look_at(made.pictures):
-        looks.append((number, region))
-        part = made.pictures[number][region.top : region.bottom, region.left : region.right]
-        for found in finder.find(part):
-            there = Found(moved(found.box, region), found.text, found.confidence)
-            places.append(place(number, there, made.pictures[number]))
+        there, searched_at_last = search_region(finder, made.pictures[number], region)
+        looks.append((number, searched_at_last))
+        places += [place(number, found, made.pictures[number]) for found in there]
     return len(looks), [bounded(each, looks) for each in places]
-
-
-def moved(box: Box, region: Box) -> Box:
-    return Box(box.left + region.left, box.top + region.top, box.right + region.left, box.bottom + region.top)
 
 
 def judge(score: Score, made: Phantom, places: list[Place]) -> None:

@@ -5,7 +5,7 @@ One frame is in memory at a time. Whatever cannot be done ends in a refusal with
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from appliance.deid.pixels.mask import mask, overlay_bits
 from appliance.deid.pixels.places import Picture, Place, bounded, place
 from appliance.deid.pixels.policy import Text
 from appliance.deid.pixels.regions import known_regions
+from appliance.deid.pixels.search_region import Finder, search_region
 from appliance.deid.scopes import readable
 from appliance.dicom.codec.reader import FrameReader
 from appliance.dicom.codec.writer import Recoded
@@ -29,24 +30,6 @@ from appliance.reasons import Reason
 READABLE = 0.6  # confidence of a text that is worth another round
 ROUNDS = 3  # of hiding and looking again: a word may come to light when a larger one beside it is gone
 _ROWS, _COLUMNS = 0x00280010, 0x00280011
-
-
-class Finder(Protocol):
-    """Who finds text in a picture. The same picture always gives the same answer."""
-
-    @property
-    def name(self) -> str:
-        """The engine."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Of the engine and its models."""
-        ...
-
-    def find(self, picture: Picture) -> list[Found]:
-        """Return every place that looks like text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +126,13 @@ class Cleaner:
         found: list[tuple[int, Found]] = []
         places: list[Place] = []
         for number, region in frames_to_look_at(_remembered(_pictures(reader, self.step), seen)):
-            looks.append((number, region))
             for picture in _ways(reader, number, seen[-1]):
-                for each in _found_in(finder, picture, region):
+                there, region = search_region(finder, picture, region)
+                for each in there:
                     found.append((number, each))
                     if ask.task.text is not Text.IDENTIFYING or not ask.judge.may_stay(each):
                         places.append(place(number, each, seen[-1]))
+            looks.append((number, region))
         return Searched(len(looks), tuple(found), tuple(bounded(each, looks) for each in places))
 
     def _found(self, each: Place) -> Hidden:
@@ -212,18 +196,6 @@ def _ways(reader: FrameReader, number: int, picture: Picture) -> Iterator[Pictur
         whole = reader.picture(number, windowed=False)
         if not np.array_equal(whole, picture):
             yield whole
-
-
-def _found_in(finder: Finder, picture: Picture, region: Box) -> Iterator[Found]:
-    """Yield what is found in a region, with boxes of the picture."""
-    rows, columns = picture.shape[:2]
-    part = picture[region.top : region.bottom, region.left : region.right]
-    for found in finder.find(np.ascontiguousarray(part)):
-        box = found.box
-        moved = Box(box.left + region.left, box.top + region.top, box.right + region.left, box.bottom + region.top)
-        within = moved.within(rows=rows, columns=columns)
-        if within.area:
-            yield Found(within, found.text, found.confidence)
 
 
 def _naming(found: Iterable[tuple[int, Found]], ask: Ask) -> list[int]:

@@ -41,7 +41,7 @@ class Place:
         if self.frame <= number < self.until:
             return True
         box = self.found.box
-        there = grey(picture)[box.top : box.bottom, box.left : box.right].astype(np.int16)
+        there = grey(picture[box.top : box.bottom, box.left : box.right]).astype(np.int16)
         near = np.abs(there - self.greys)[self.strokes] <= _SAME
         return float(near.mean()) >= _MOST_OF
 
@@ -49,7 +49,7 @@ class Place:
 def place(frame: int, found: Found, picture: Picture) -> Place:
     """Return the place of what was found in ``picture``, frame ``frame``, whose box lies within it."""
     box = found.box
-    greys = grey(picture)[box.top : box.bottom, box.left : box.right].copy()
+    greys = grey(picture[box.top : box.bottom, box.left : box.right]).copy()
     return Place(frame, found, _FOR_EVER, greys, _strokes(greys))
 
 
