@@ -93,8 +93,8 @@ def judge(score: Score, made: Phantom, places: list[Place]) -> None:
     ("style", "first"),
     [
         pytest.param(FAMILIAR, 0, id="tuned on"),
-        pytest.param(OTHER, 40, id="fresh"),
-        pytest.param(OTHER, 50, id="fresh, more"),
+        pytest.param(OTHER, 70, id="fresh"),
+        pytest.param(OTHER, 80, id="fresh, more"),
     ],
 )
 def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
@@ -125,9 +125,9 @@ def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
                 )
     touched = {kind: float(np.mean(score.touched)) for kind, score in scores.items()}
     say(f"classes with more than 2 % touched: {', '.join(kind for kind in touched if touched[kind] > 0.02) or 'none'}")
-    # Floors against growing worse. The target is every text, and at most 2 % in each class: it is not reached.
-    assert sum(score.hidden for score in scores.values()) >= 0.93 * len(texts)
-    assert max(touched.values()) <= 0.035
+    # Floors against growing worse. The target is every text, and at most 2 % in each class.
+    assert sum(score.hidden for score in scores.values()) >= 0.95 * len(texts)
+    assert max(touched.values()) <= 0.025
 
 
 def _counted(

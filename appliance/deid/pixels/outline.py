@@ -11,11 +11,11 @@ _INK = 0.5  # of the steps within a text: a step that belongs to it
 _FEWEST = 2  # such steps in a row or column that holds a part of a letter; noise has one
 _STRONG = 80  # percent of the pixels of a core have smaller steps than its letters' edges
 _LEAST = 5  # greys: less is no edge of any text that a reader could read
-_MARGIN = 1  # pixels about the ink that are hidden with it: letters are smoothed
+_MARGIN = 14  # pixels of a line's height for each that is hidden about it
 
 
 class Outline:
-    """The edges of one picture."""
+    """The edges of one picture. An edge reaches a pixel beyond the ink: what is fitted to edges has that margin."""
 
     def __init__(self, picture: NDArray[np.uint8]) -> None:
         self._steps = cv2.morphologyEx(grey(picture), cv2.MORPH_GRADIENT, np.ones((3, 3), dtype=np.uint8))
@@ -41,4 +41,4 @@ class Outline:
             box.top + int(down[-1]) + 1,
         )
         rows, columns = self._steps.shape[:2]
-        return held.around([core]).grown(_MARGIN).within(rows=rows, columns=columns)
+        return held.grown(min(held.width, held.height) // _MARGIN).around([core]).within(rows=rows, columns=columns)

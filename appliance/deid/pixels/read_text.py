@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.deid.pixels.box import Box
+from appliance.deid.pixels.see_text import grey
 from appliance.deid.pixels.text_models import READING, Network, as_input
 
 _HEIGHT = 48  # pixels of a line, as the network was trained
@@ -14,6 +15,8 @@ _WIDEST = 1600  # of a line at that height: some 80 letters; what is longer is s
 _STEP = 32  # widths are rounded up to it, so that few sizes occur
 _UPRIGHT = 1.5  # times as high as wide: text that runs up or down
 _DOWNWARDS = 1  # one quarter turn makes it level; three do for what runs upwards
+_CLEAR = 0.9  # confidence of a reading that no stretching would change
+_FLAT, _FAINT = 4, 64  # greys that a line has from its dark to its light end: grain, and too many to be stretched
 _NOTHING = 0  # the network's sign for "no letter here"
 
 
@@ -73,6 +76,15 @@ class Reader:
         return max((self._read(np.rot90(line, turn), turn) for turn in turns), key=lambda reading: reading.confidence)
 
     def _read(self, line: NDArray[np.uint8], turn: int) -> Reading:
+        """Return what stands in the line as it is or, if that is read better, stretched from black to white."""
+        reading = self._read_once(line, turn)
+        if reading.confidence >= _CLEAR:
+            return reading
+        clearer = _stretched(line)
+        again = NOTHING if clearer is None else self._read_once(clearer, turn)
+        return again if again.letters >= reading.letters and again.confidence > reading.confidence else reading
+
+    def _read_once(self, line: NDArray[np.uint8], turn: int) -> Reading:
         height, width = line.shape[:2]
         wide = min(_WIDEST, max(_HEIGHT, -(-width * _HEIGHT // height // _STEP) * _STEP))
         way = cv2.INTER_CUBIC if height < _HEIGHT else cv2.INTER_AREA
@@ -85,3 +97,12 @@ class Reader:
         text = "".join(self._signs[sign] for sign in likeliest[letters])
         first, last = (float(step + 0.5) / len(steps) for step in (letters[0], letters[-1]))
         return Reading(text, float(sure[letters].mean()), turn, first, last)
+
+
+def _stretched(line: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Return (R, C) with faint letters as clear as printed ones; None where nothing is faint."""
+    greys = grey(np.ascontiguousarray(line)).astype(np.float32)
+    dark, light = (float(value) for value in np.percentile(greys, (1, 99)))
+    if not _FLAT <= light - dark <= _FAINT:
+        return None
+    return np.asarray(np.clip((greys - dark) * 255 / (light - dark), 0, 255), dtype=np.uint8)

@@ -17,8 +17,9 @@ from appliance.deid.outcome import Deidentified, Refused
 from appliance.deid.pixels.box import Box, Found
 from appliance.deid.pixels.clean import Cleaner
 from appliance.dicom import part10
+from appliance.dicom.codec.reader import FrameReader
 from appliance.reasons import Reason
-from tests.make import make
+from tests.make import images, make
 from tests.make.deidentified import outcome_of, rules_from
 
 NAME, MEASURE, OTHER, UNREAD = 20, 12, 16, 8  # widths of bars
@@ -117,6 +118,14 @@ def hidden_in(before, after):
     return told
 
 
+def decoded(result):
+    """All frames, by our own reader: pydicom has no decoder of some syntaxes without further packages."""
+    file = io.BytesIO()
+    result.save_as(file)
+    reader = FrameReader(part10.read(file))
+    return np.stack([reader.frame(number) for number in range(reader.form.frames)])
+
+
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("syntax", [make.EXPLICIT, make.IMPLICIT, make.BIG_ENDIAN, make.DEFLATED])
 def test_text_is_hidden_to_its_border_and_every_pixel_outside_stays(samples, syntax, clean):
@@ -128,6 +137,22 @@ def test_text_is_hidden_to_its_border_and_every_pixel_outside_stays(samples, syn
     assert result.BurnedInAnnotation == "NO" and "113101" in outcome.report.codes
     (told,) = outcome.report.pixels.hidden
     assert (told.frame, told.box, told.cause) == (1, (10, 4, 30, 9), "bars 1.0")
+
+
+@pytest.mark.parametrize("syntax", [make.EXPLICIT, make.RLE])
+@pytest.mark.parametrize("wanted", [make.RLE, images.JPEG_LS, images.JPEG_LOSSLESS_SV1, make.EXPLICIT])
+def test_pixels_that_were_cleaned_are_put_into_the_syntax_that_the_rules_want(syntax, wanted, clean):
+    pixels = frames((slice(1, 3), 10, 4, NAME), count=4)
+    body = make.file(us(pixels))
+    if syntax != make.EXPLICIT:
+        body = images.compressed(images.Image(us(pixels), list(pixels)), syntax)
+    rules = POLICY % ALL + f"Transformations: [{{Scope: {{Labels: ALL}}, Transcode: {wanted}}}]\n"
+
+    outcome, result = clean(body, rules=rules)
+
+    assert outcome.transfer_syntax == result.file_meta.TransferSyntaxUID == wanted
+    assert hidden_in(pixels, decoded(result)) == [None, (10, 4, 30, 9), (10, 4, 30, 9), None]
+    assert result.BurnedInAnnotation == "NO"
 
 
 def test_where_nothing_is_found_no_pixel_is_touched_and_the_image_counts_as_looked_at(clean):
