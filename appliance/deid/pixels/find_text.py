@@ -40,7 +40,7 @@ _MOST_READ = 500  # such places of a picture; where there are more, it is full o
 _DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
 _SPECK = (0.25, 200)  # a score and pixels below which a place is not worth reading: if it is a letter, its strokes tell
 _WELL = (0.8, 3)  # a confidence, and a number of letters
-_BEYOND = 2.0  # heights beyond either end of a line where the network may have left out a last word
+_WAYS = ((2.0, 2.0), (2.0, 0.0), (0.0, 2.0))  # heights before a line and behind it: the network may leave out a word
 _LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
 _STRAY = 1.2  # heights beyond the first and the last letter that was read in a row of strokes
 _END = 0.8  # heights from the middle of a line's last letter to its end
@@ -139,7 +139,7 @@ class TextFinder:
             return self._whole_line(picture, proposal, reading, outline)
         if proposal.score > _LINE[0] and long > _LINE[1] * short and short <= max(_HIGH, _UNREAD_HIGH * side):
             rows, columns = picture.shape[:2]
-            longer = stretched(box, _UNREAD).within(rows=rows, columns=columns)
+            longer = stretched(box, _UNREAD, _UNREAD).within(rows=rows, columns=columns)
             return Found(outline.fitted(longer, proposal.core), "", 0.0)
         letter = (reading.confidence >= _WELL[0] and reading.letters == 1) or proposal.score > _LETTER[0]
         if letter and box.area <= _LETTER[1]:
@@ -150,10 +150,11 @@ class TextFinder:
         """Return the line, with the words before and behind it that the network left out, if any can be read."""
         rows, columns = picture.shape[:2]
         box = proposal.box
-        longer = stretched(box, _BEYOND).within(rows=rows, columns=columns)
-        more = self._reader.read(picture, longer)
-        if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
-            box, reading = more.span(longer, _END).around([box]), more
+        for before, behind in _WAYS:
+            longer = stretched(box, before, behind).within(rows=rows, columns=columns)
+            more = self._reader.read(picture, longer)
+            if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
+                box, reading = more.span(longer, _END).around([box]), more
         return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
 
 

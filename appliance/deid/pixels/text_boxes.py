@@ -50,12 +50,12 @@ def _letters(text: Found) -> int:
     return len(text.text.replace(" ", ""))
 
 
-def stretched(box: Box, heights: float) -> Box:
-    """Return the line with some heights more at its beginning and its end, whichever way it runs."""
-    more = round(heights * min(box.width, box.height))
+def stretched(box: Box, before: float, behind: float) -> Box:
+    """Return the line with so many heights more at its left or upper end, and at the other, whichever way it runs."""
+    first, last = (round(heights * min(box.width, box.height)) for heights in (before, behind))
     if box.height > box.width:
-        return Box(box.left, box.top - more, box.right, box.bottom + more)
-    return Box(box.left - more, box.top, box.right + more, box.bottom)
+        return Box(box.left, box.top - first, box.right, box.bottom + last)
+    return Box(box.left - first, box.top, box.right + last, box.bottom)
 
 
 def _shared(one: Box, other: Box) -> int:

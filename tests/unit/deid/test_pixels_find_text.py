@@ -9,6 +9,9 @@ import pytest
 from appliance.deid.pixels import find_text, text_models
 from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.find_text import TextFinder
+from appliance.deid.pixels.outline import Outline
+from appliance.deid.pixels.read_text import Reading
+from appliance.deid.pixels.see_text import Proposal
 from appliance.errors import CannotLook
 from tests.make import burned_in, phantoms
 
@@ -173,3 +176,25 @@ def test_what_runs_the_networks_holds_no_word_to_its_maker():
 
     assert libraries
     assert [file.name for file in libraries if b"OneCollector" in file.read_bytes()] == []
+
+
+class Half:
+    """Reads DOB 1948 from its first letter on, unless the clutter behind it is in the box, too."""
+
+    def read(self, picture, box):
+        if box.right > 110:
+            return Reading("", 0.0)
+        words = "DOB 1948"[max(0, (box.left - 20) // 10) :]
+        return Reading(words, 0.95)
+
+
+def test_a_line_is_read_on_at_either_end_where_clutter_stands_at_the_other():
+    finder = TextFinder.__new__(TextFinder)
+    finder._reader = Half()
+    picture = np.zeros((60, 200), dtype=np.uint8)
+    picture[20:30, 20:100:4] = 200
+    end = Box(60, 20, 100, 30)
+
+    found = finder._whole_line(picture, Proposal(end, end, 0.9), Reading("1948", 0.95), Outline(picture))
+
+    assert found.text == "B 1948" and found.box.left <= 40

@@ -42,11 +42,16 @@ def test_a_place_that_nobody_can_read_is_never_left_out_for_another():
 
 
 @pytest.mark.parametrize(
-    ("box", "longer"),
-    [(Box(10, 10, 60, 20), Box(-10, 10, 80, 20)), (Box(10, 10, 20, 60), Box(10, -10, 20, 80))],
+    ("box", "before", "behind", "longer"),
+    [
+        (Box(10, 10, 60, 20), 2.0, 2.0, Box(-10, 10, 80, 20)),
+        (Box(10, 10, 20, 60), 2.0, 2.0, Box(10, -10, 20, 80)),
+        (Box(10, 10, 60, 20), 2.0, 0.0, Box(-10, 10, 60, 20)),
+        (Box(10, 10, 20, 60), 0.0, 2.0, Box(10, 10, 20, 80)),
+    ],
 )
-def test_a_line_is_stretched_the_way_it_runs(box, longer):
-    assert stretched(box, 2.0) == longer
+def test_a_line_is_stretched_the_way_it_runs(box, before, behind, longer):
+    assert stretched(box, before, behind) == longer
 
 
 def test_a_box_is_cut_to_its_ink():
