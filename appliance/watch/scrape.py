@@ -112,6 +112,17 @@ def _rows(overview: Overview, now: float) -> Iterator[Metric]:
         "destination",
         "state",
     )
+    yield _gauge(
+        "appliance_recalls",
+        "Recalls by destination and state; impossible: a person has to delete it there, or look.",
+        {
+            (destination, state.lower()): n
+            for destination, states in overview.recall_counts().items()
+            for state, n in states.items()
+        },
+        "destination",
+        "state",
+    )
 
 
 def _first(values: Mapping[State, float]) -> dict[tuple[str, ...], float]:

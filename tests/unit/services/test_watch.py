@@ -14,11 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from appliance import config
 from appliance.errors import CannotStart
+from appliance.lifecycle import RecallState
 from appliance.model import Arrival, Provenance
 from appliance.reasons import Reason
 from appliance.services.watch import Watch
 from appliance.spool.inside import Spool
+from appliance.spool.recalls import Moved, Wanted
 from appliance.watch.published import Published
+from tests.make.spooled import House
 
 ID = "20261120T181522123Z-CT1-k7f3q9"
 
@@ -290,3 +293,20 @@ def test_the_port_is_given_back(site):
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
         assert os.fstat(again.fileno())
+
+
+def test_a_recall_that_a_person_has_to_carry_out_is_a_metric(watch, site):
+    house = House(site.state)
+    house.pass_on(house.receive(1))
+    house.deliver()
+    house.outbox.recall(Wanted(studies=("2.25.1",)), ["research"])
+    moved = [
+        Moved(each, RecallState.IMPOSSIBLE) for each in house.outbox.recalls.claim("research", 9, house.clock(), ())
+    ]
+    house.outbox.recalls.moved(moved, house.clock())
+    house.close()
+
+    _, body = get(watch, "/metrics")
+
+    assert len(moved) == 1
+    assert 'appliance_recalls{destination="research",state="impossible"} 1.0' in body

@@ -144,7 +144,7 @@ def test_a_worker_process_tells_what_it_cannot_understand_without_its_words():
         "import logging\n"
         "from appliance.services.worker import Recipe, equip_process\n"
         "from appliance.deid.ruleset import read_rules\n"
-        "equip_process(Recipe('s', bytes(32), {'main': read_rules(None)}, frozenset(), (), 1))\n"
+        "equip_process(Recipe('s', bytes(32), {'main': read_rules(None)}, frozenset(), (), 1), print)\n"
         "try:\n"
         f"    int({NAME!r})\n"
         "except ValueError:\n"
