@@ -11,7 +11,7 @@ _INK = 0.5  # of the steps within a text: a step that belongs to it
 _FEWEST = 2  # such steps in a row or column that holds a part of a letter; noise has one
 _STRONG = 80  # percent of the pixels of a core have smaller steps than its letters' edges
 _LEAST = 5  # greys: less is no edge of any text that a reader could read
-_MARGIN = 18  # pixels of a line's height for each that is hidden about it
+_MARGIN = 12  # pixels of a line's height for each that is hidden about it
 
 
 class Outline:
@@ -41,4 +41,5 @@ class Outline:
             box.top + int(down[-1]) + 1,
         )
         rows, columns = self._steps.shape[:2]
-        return held.grown(min(held.width, held.height) // _MARGIN).around([core]).within(rows=rows, columns=columns)
+        whole = held.around([core])
+        return whole.grown(min(whole.width, whole.height) // _MARGIN).within(rows=rows, columns=columns)
