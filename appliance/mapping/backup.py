@@ -8,7 +8,9 @@ It is made while services go on, by SQLite's own means, and read again before it
 encrypted to one that lives for this moment only, in memory.
 """
 
+import fcntl
 import io
+import logging
 import os
 import shutil
 import sqlite3
@@ -26,7 +28,10 @@ import pyrage  # type: ignore[import-untyped]  # pyrage 1.4 has no py.typed; its
 from appliance.errors import RequestRefused
 from appliance.mapping.store import MappingStore
 
+log = logging.getLogger(__name__)
+
 KEY_NAME, STORE_NAME = "pseudonym.key", "mapping.db"
+_SCRATCH = "backup-"  # a folder beside the store
 MOST_BYTES = 1 << 40  # of a store in a backup
 
 _README = """The mapping of one appliance (mapping.db, values encrypted) and its pseudonym key (pseudonym.key).
@@ -38,7 +43,9 @@ def backup(store: MappingStore, key: bytes, recipient: str, target: Path) -> str
     """Write a verified backup to ``target``; return the SHA-256 (hex) of the file.
 
     recipient  public key of the hospital: "age1…"
-    Raises RequestRefused if that is no public key, if ``target`` exists, or if the store is not sound.
+    What a backup left that was killed, a copy of the store, goes first.
+    Raises RequestRefused if that is no public key, if ``target`` exists or its folder does not, if the store is not
+    sound, or if another backup is being made.
     """
     try:
         hospital = pyrage.x25519.Recipient.from_str(recipient.strip())
@@ -48,17 +55,20 @@ def backup(store: MappingStore, key: bytes, recipient: str, target: Path) -> str
         ) from None
     if target.exists():
         raise RequestRefused(f"{target} is there already; nothing was written. Name another file.")
+    if not target.parent.is_dir():
+        raise RequestRefused(f"The folder {target.parent} is not there; nothing was written. Make it, or mount it.")
     once = pyrage.x25519.Identity.generate()
     part = target.with_name(target.name + ".part")
     with _copied(store) as copy:
         digest = _digest(copy)
+        part.unlink(missing_ok=True)  # of a backup that was killed: no other is being made
         try:
             with _private(part) as file:
                 with _piped(lambda pipe: _pack(pipe, key, copy)) as packed:
                     pyrage.encrypt_io(packed, file, [hospital, once.to_public()])
                 file.flush()
                 os.fsync(file.fileno())
-            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            with tempfile.TemporaryDirectory(dir=copy.parent) as folder:
                 again_key, again = unpack(part, str(once), Path(folder))
                 if again_key != key or _digest(again) != digest:
                     raise RequestRefused(f"The backup could not be read again as it was written to {target.parent}.")
@@ -119,7 +129,7 @@ def is_sound(store: Path) -> bool:
 @contextmanager
 def _copied(store: MappingStore) -> Iterator[Path]:
     """A sound copy of the store as it is now, beside it: values are encrypted in it as in the store."""
-    with tempfile.TemporaryDirectory(dir=store.path.parent, prefix="backup-") as folder:
+    with _alone(store.path.parent), tempfile.TemporaryDirectory(dir=store.path.parent, prefix=_SCRATCH) as folder:
         copy = Path(folder) / STORE_NAME
         target = sqlite3.connect(copy)
         try:
@@ -133,6 +143,27 @@ def _copied(store: MappingStore) -> Iterator[Path]:
                 "'appliance mapping restore'."
             )
         yield copy
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other backup be made meanwhile, and remove what killed ones left: no copy may outlive an erasure."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestRefused(
+                "Another backup is being made; nothing was written. Wait until it has ended."
+            ) from None
+        for left in folder.glob(f"{_SCRATCH}*"):
+            try:
+                shutil.rmtree(left)
+            except OSError:  # another user's: no reason for having no backup
+                log.warning("a copy of the mapping that a killed backup left: remove it", extra={"folder": str(left)})
+        yield
+    finally:
+        os.close(lock)
 
 
 def _pack(pipe: BinaryIO, key: bytes, copy: Path) -> None:

@@ -1,8 +1,10 @@
 """Backups are whole and nobody's but the hospital's; a restore knows what it lost; a rotation loses nothing."""
 
 import io
+import signal
 import sqlite3
 import subprocess
+import sys
 import tarfile
 
 import pyrage
@@ -129,6 +131,45 @@ def test_of_a_damaged_store_no_backup_is_made(store, hospital, tmp_path, monkeyp
 
     with pytest.raises(RequestRefused, match="damaged, so no backup"):
         backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+
+
+def killed_while_it_reads_back(path, recipient, target):
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from appliance.mapping import backup; from appliance.mapping.store import MappingStore\n"
+        "backup.unpack = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "backup.backup(MappingStore(Path(sys.argv[1]), bytes(32)), bytes(32), sys.argv[2], Path(sys.argv[3]))\n"
+    )
+    arguments = [sys.executable, "-c", code.replace("bytes(32)", repr(KEY)), str(path), recipient, str(target)]
+    return subprocess.run(arguments, check=False).returncode
+
+
+def test_of_a_backup_that_was_killed_the_next_one_leaves_nothing_and_succeeds_at_once(store, path, hospital, tmp_path):
+    target = tmp_path / "backups" / "mapping.age"
+    target.parent.mkdir()
+    recipient = str(hospital.to_public())
+    assert killed_while_it_reads_back(path, recipient, target) == -signal.SIGKILL
+    assert list(path.parent.glob("backup-*")), "it was killed too early"
+
+    backup(store, KEY, recipient, target)
+
+    assert list(path.parent.glob("backup-*")) == []
+    assert [each.name for each in target.parent.iterdir()] == ["mapping.age"]
+
+
+def test_while_a_backup_is_made_another_is_refused(store, path, hospital, tmp_path, monkeypatch):
+    recipient = str(hospital.to_public())
+    monkeypatch.setattr("appliance.mapping.backup.unpack", lambda *_: backup(store, KEY, recipient, tmp_path / "b.age"))
+
+    with pytest.raises(RequestRefused, match="Another backup is being made"):
+        backup(store, KEY, recipient, tmp_path / "a.age")
+
+    assert not (tmp_path / "a.age").exists() and not (tmp_path / "b.age").exists()
+
+
+def test_a_folder_that_is_not_there_is_told_as_that(store, hospital, tmp_path):
+    with pytest.raises(RequestRefused, match="unmounted is not there; nothing was written"):
+        backup(store, KEY, str(hospital.to_public()), tmp_path / "unmounted" / "a.age")
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(store, hospital, tmp_path, monkeypatch):
