@@ -160,7 +160,7 @@ def _alone(folder: Path) -> Iterator[None]:
             try:
                 shutil.rmtree(left)
             except OSError:  # another user's: no reason for having no backup
-                log.warning("a copy of the mapping that a killed backup left: remove it", extra={"folder": str(left)})
+                log.warning("a copy of the mapping that a killed backup left: remove it", extra={"file": str(left)})
         yield
     finally:
         os.close(lock)

@@ -99,7 +99,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "detail": _is_words,
     "code": _is_code,
     "place": _is_code,
-    "file": _is_path,  # a file of the configuration, never one that came in
+    "file": _is_path,  # of the configuration or of our own, never one that came in
     "line": _is_number,
     "project": _is_code,
     "rules_digest": _is_code,
