@@ -94,6 +94,18 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Whether a destination is asked, once a day, if it has what it named as stored. A folder is not asked."""
+
+    days: float = 30  # what it named as stored within so many days; 0: it is not asked
+    send_again: int = 1000  # more than so many that are missing are sent again only by a person's command
+
+    def __post_init__(self) -> None:
+        demand(self.days >= 0, "days must be at least 0.")
+        demand(self.send_again >= 0, "send_again must be at least 0.")
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """Where READY instances go: a DICOMweb root, or a folder."""
 
@@ -109,6 +121,7 @@ class Destination:
     batch_mb: int = 64  # per STOW-RS request, at most
     batch_instances: int = 100
     recall: Recall = field(default_factory=Recall)
+    reconciliation: Reconciliation = field(default_factory=Reconciliation)
 
     def __post_init__(self) -> None:
         demand(is_name(self.name), "name must be lower-case letters, digits, '-' or '_'.")

@@ -32,6 +32,7 @@ COMMANDS = {
     "source": ("appliance.cli.source", "Open or close a source whose release is manual."),
     "replay": ("appliance.cli.replay", "Process and deliver forwarded instances again."),
     "recall": ("appliance.cli.recall", "Take back what left: of a patient, a study, or wrong rules."),
+    "reconcile": ("appliance.cli.reconcile", "Show what destinations named as stored and do not have; send it again."),
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
     "audit": ("appliance.cli.audit", "Who did and decided what, and whether the record is whole."),

@@ -24,6 +24,7 @@ from appliance.services.carrier import Delivered
 from appliance.services.lane import FRESH, Lane
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.recalling import Recalling
+from appliance.services.reconciling import Reconciling
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
 
@@ -71,6 +72,7 @@ class Forward:
         *,
         operator: OutsideOperator,
         recalling: Recalling,
+        reconciling: Reconciling,
         observer: Observer,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -82,6 +84,7 @@ class Forward:
         self._done = done
         self._operator = operator
         self._recalling = recalling
+        self._reconciling = reconciling
         self._looked_for_removed = False
         self._observer = observer
         self._clock = clock
@@ -95,6 +98,7 @@ class Forward:
         for lane in self._lanes.values():
             lane.start()
         self._recalling.start()
+        self._reconciling.start()
 
     def step(self) -> bool:
         """Carry out requests, write what came back, hand out more."""
@@ -106,10 +110,11 @@ class Forward:
         if asked or not self._looked_for_removed:
             self._reconsider()
         recalled = self._recalling.step({lane.name: lane.in_hand for lane in self._lanes.values()})
+        reconciled = self._reconciling.step()
         given = sum(lane.hand_out(self._outbox, self._clock()) for lane in self._lanes.values())
         came = self._take(TAKE_S if any(lane.is_busy for lane in self._lanes.values()) else 0)
         self._tell()
-        return bool(asked or recalled or given or came)
+        return bool(asked or recalled or reconciled or given or came)
 
     def _reconsider(self) -> None:
         """After a person's request: what was claimed may not go any more, and recalls may have nobody to ask."""
@@ -126,6 +131,7 @@ class Forward:
         abandoned = sum(lane.join(deadline, self._monotonic) for lane in self._lanes.values())
         try:
             self._recalling.stop(deadline - self._monotonic())
+            self._reconciling.stop(deadline - self._monotonic())
             while self._take(0):
                 pass
         except SpoolFull:

@@ -12,6 +12,9 @@
                                                        deliveries are to be taken back
     withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
+    reconcile {"destination", "by"}                    it is asked at once whether it has what it named as stored
+    resend    {"destination", "by"}                    what is missing there is made and sent again
+    accept    {"destination", "by"}                    what is missing there need not be there
     rebuild   {}                                       the outbox is set aside and made anew: the inside does again
                                                        what no destination had named
 
@@ -28,6 +31,7 @@ from appliance.model import is_out_name, is_source
 from appliance.outlet.breaker import Breaker
 from appliance.outlet.folder import is_uid
 from appliance.reasons import Reason
+from appliance.services.reconciling import Reconciling
 from appliance.spool.outbox import Outbox
 from appliance.spool.recalls import Wanted
 from appliance.spool.recovery import recover_outside
@@ -46,8 +50,11 @@ class OutsideOperator:
     breakers  of the configured destinations, by name
     """
 
-    def __init__(self, outbox: Outbox, requests: Requests, breakers: Mapping[str, Breaker]) -> None:
+    def __init__(
+        self, outbox: Outbox, requests: Requests, breakers: Mapping[str, Breaker], reconciling: Reconciling
+    ) -> None:
         self._outbox = outbox
+        self._reconciling = reconciling
         self._requests = requests
         self._breakers = breakers
         self.repair = recover_outside(outbox)
@@ -84,7 +91,13 @@ class OutsideOperator:
             case "withdraw":
                 return self._withdraw(_outs(request))
             case "retry":
-                return self._retry(_text(request, "destination"))
+                return self._retry(self._known(request))
+            case "reconcile":
+                return self._reconcile(self._known(request))
+            case "resend":
+                return self._reconciling.send_again(self._known(request))
+            case "accept":
+                return self._outbox.accept_missing(self._known(request))
             case _:
                 raise RequestRefused(f"'{OWNER}' can't be asked to do this; nothing was changed.")
 
@@ -107,11 +120,21 @@ class OutsideOperator:
         return len(outs)
 
     def _retry(self, destination: str) -> int:
-        breaker = self._breakers.get(destination)
-        if breaker is None:
-            raise RequestRefused(f"There is no such destination. Known: {', '.join(sorted(self._breakers))}.")
-        breaker.reset()
+        self._breakers[destination].reset()
         return 1
+
+    def _reconcile(self, destination: str) -> int:
+        if not self._reconciling.look_now(destination):
+            raise RequestRefused(
+                f"'{destination}' is not asked: it is a folder, or reconciliation.days is 0. Nothing was changed."
+            )
+        return 1
+
+    def _known(self, request: Request) -> str:
+        destination = _text(request, "destination")
+        if destination not in self._breakers:
+            raise RequestRefused(f"There is no such destination. Known: {', '.join(sorted(self._breakers))}.")
+        return destination
 
 
 def _wanted(request: Request) -> Wanted:

@@ -1,13 +1,11 @@
 """Taking back what left: asks each destination to delete, and confirms that it did, until every recall is settled.
 
-Part of the forward service. Each destination has one thread and a connection of its own for this, so that a recall
-neither waits for a backlog of deliveries nor holds it up. The loop alone claims and writes rows; a crash between an
-answer and its row means only that the destination is asked again.
+Part of the forward service. The loop alone claims and writes rows; a crash between an answer and its row means only
+that the destination is asked again.
 """
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from appliance.outlet.breaker import Breaker, Permit
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.folder_recall import FolderRecall
 from appliance.outlet.taken_back import Asked, Gone, NotPossible, TakenBack, TakesBack, Unconfirmed
+from appliance.services.errands import Errands
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
 from appliance.spool.recalls import Moved
@@ -51,45 +50,17 @@ class _Report:
     trouble: Unavailable | None
 
 
-class Courier:
-    """One destination's thread. ``free`` and ``send`` belong to the service's thread."""
+class Courier(Errands[_Errand, _Report]):
+    """One destination's thread for recalls."""
 
     def __init__(self, name: str, way: TakesBack, breaker: Breaker) -> None:
-        self.name = name
-        self.breaker = breaker
-        self.free = True
+        super().__init__(name, "recall", breaker)
         self._way = way
-        self._errands: queue.SimpleQueue[_Errand | None] = queue.SimpleQueue()
-        # A daemon: a request that hangs beyond the drain does not hold up the end of the process.
-        self._thread = threading.Thread(target=self._run, name=f"{name}-recall", daemon=True)
-        self._came: queue.SimpleQueue[_Report] | None = None
 
-    def start(self, came: "queue.SimpleQueue[_Report]") -> None:
-        """Begin to wait for errands; reports go into ``came``."""
-        self._came = came
-        self._thread.start()
-
-    def send(self, errand: _Errand) -> None:
-        """Have this done; only while ``free``."""
-        self.free = False
-        self._errands.put(errand)
-
-    def stop(self) -> None:
-        """Let the thread end after what it has in hand."""
-        self._errands.put(None)
-
-    def join(self, seconds: float) -> None:
-        """Wait for the end, at most so long."""
-        self._thread.join(max(0.0, seconds))
-
-    def _run(self) -> None:
-        while (errand := self._errands.get()) is not None:
-            report = self._done(errand)
-            if self._came is not None:
-                self._came.put(report)
+    def close(self) -> None:
         self._way.close()
 
-    def _done(self, errand: _Errand) -> _Report:
+    def work(self, errand: _Errand) -> _Report:
         outcomes: list[TakenBack] = []
         try:
             for recall in errand.recalls:

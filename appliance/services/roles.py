@@ -20,6 +20,7 @@ from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge, PurgeInside, PurgeOutside
 from appliance.services.recalling import Recalling, courier_to
 from appliance.services.receive import Receive
+from appliance.services.reconciling import DAY_S, Reconciling, asker_to
 from appliance.services.watch import Chore, Watch, watched_of
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
@@ -124,13 +125,24 @@ def _forward(config: Config, to: Published) -> Service:
     done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
     chance = random.SystemRandom().random
     lanes = [lane_to(destination, done, chance=chance) for destination in config.destinations]
+    reconciling = Reconciling(
+        outbox,
+        [
+            asker_to(each, clock=time.monotonic, chance=chance)
+            for each in config.destinations
+            if each.url and each.reconciliation.days
+        ],
+        kept_s=config.retention.originals_days * DAY_S,
+        clock=time.time,
+    )
     return Forward(
         outbox,
         lanes,
         done,
         operator=OutsideOperator(
-            outbox, Requests(config.state / "requests"), {lane.name: lane.breaker for lane in lanes}
+            outbox, Requests(config.state / "requests"), {lane.name: lane.breaker for lane in lanes}, reconciling
         ),
+        reconciling=reconciling,
         recalling=Recalling(
             outbox,
             [courier_to(destination, clock=time.monotonic, chance=chance) for destination in config.destinations],

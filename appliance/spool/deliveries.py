@@ -45,14 +45,15 @@ class Deliveries(OutboxView):
     def admitted(self, instances: Sequence[Ready], at: float) -> list[Ended]:
         """Insert READY rows and their deliveries in one commit; what has a row is left alone.
 
-        Return what was superseded: the rounds before, whose rejected files go.
+        Return what was superseded, the rounds before, whose rejected files go; and what no destination waits for.
         """
-        superseded = []
+        ended = []
         with self.database.writing(durably=True) as connection:
             for ready in instances:
-                if _insert(connection, ready, at):
-                    superseded += _supersede(connection, ready)
-        return superseded
+                if (seq := _insert(connection, ready, at)) is not None:
+                    ended += _supersede(connection, ready)
+                    ended += settle(connection, seq, at)
+        return ended
 
     def restored(self, remembered: Iterable[Remembered]) -> None:
         """Insert rows of what was delivered or refused before the outbox was lost; what has a row is left alone."""
@@ -232,15 +233,24 @@ class Deliveries(OutboxView):
         return len(seqs)
 
 
-def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
-    """Insert an instance with its deliveries; False if it has a row already."""
+def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> int | None:
+    """Insert an instance with its deliveries, return its seq; None if it has a row already.
+
+    What was lost and is the same again does not go where it is stored already.
+    """
     if not ready.destinations:
         raise ValueError("an instance without a destination would wait for ever")  # our bug: the config has one
     # Whoever brings it again knows nothing of its end (its journal was rebuilt, or it was told that the file is lost).
     forgotten = connection.execute(
         "SELECT seq FROM instance WHERE out = ? AND state IN ('LOST', 'SUPERSEDED')", (ready.out,)
     ).fetchone()
+    stored: list[tuple[str, float]] = []
     if forgotten is not None:
+        stored = connection.execute(
+            "SELECT destination, d.at FROM delivery d JOIN instance i USING (seq)"
+            " WHERE seq = ? AND d.state = 'STORED' AND i.state = 'LOST' AND i.digest = ?",
+            (*forgotten, ready.digest),
+        ).fetchall()
         connection.execute("DELETE FROM delivery WHERE seq = ?", forgotten)
         connection.execute("DELETE FROM instance WHERE seq = ?", forgotten)
     cursor = connection.execute(
@@ -253,7 +263,7 @@ def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
         ),
     )
     if not cursor.rowcount:
-        return False
+        return None
     is_open = connection.execute(
         "SELECT 1 FROM opened WHERE source = ? AND project = ?", (ready.source, ready.project)
     ).fetchone()
@@ -264,7 +274,11 @@ def _insert(connection: sqlite3.Connection, ready: Ready, at: float) -> bool:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(cursor.lastrowid, destination, state, *facts) for destination in dict.fromkeys(ready.destinations)],
     )
-    return True
+    connection.executemany(
+        "UPDATE delivery SET state = 'STORED', at = ? WHERE seq = ? AND destination = ?",
+        [(at_before, cursor.lastrowid, destination) for destination, at_before in stored],
+    )
+    return cursor.lastrowid
 
 
 def _supersede(connection: sqlite3.Connection, ready: Ready) -> list[Ended]:

@@ -240,11 +240,12 @@ class Journal(JournalView):
 
 
 def requeue(connection: sqlite3.Connection, outs: Sequence[str], at: float) -> None:
-    """PASSED back to RECEIVED in the same round, within a transaction."""
+    """PASSED back to RECEIVED in the same round, within a transaction; not what nothing is left of to do it again."""
     for out in outs:
         rows = connection.execute(
             "UPDATE instance SET state = 'RECEIVED', out = '', outside = '', reason = '', detail = '', attempts = 0,"
-            " not_before = 0, moved = ? WHERE out = ? AND out <> '' AND state = 'PASSED' RETURNING id, round",
+            " not_before = 0, moved = ? WHERE out = ? AND out <> '' AND state = 'PASSED' AND purged = 0"
+            " RETURNING id, round",
             (at, out),
         ).fetchall()
         for spool_id, number in rows:

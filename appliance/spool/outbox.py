@@ -52,6 +52,7 @@ class Outbox:
         self.layout.make()
         self.rows = Deliveries(self.layout)
         self.recalls = self.rows.recalls
+        self.missing = self.rows.missing
         self.settings = self.rows.settings
         self.custody = Custody(self.rows.database)
         self._clock = clock
@@ -73,7 +74,8 @@ class Outbox:
         staged  complete and synced, on the file system of ready; gone afterwards
 
         May be done again after any exception: what has a row is left alone, a file that is in ready already is kept.
-        The round that a new one supersedes goes in the same commit. Raises SpoolFull.
+        The round that a new one supersedes goes in the same commit. What was LOST goes only where it is not. Raises
+        SpoolFull.
         """
         states = self.rows.states(ready.out for ready, _ in made)
         folders = set()
@@ -163,6 +165,10 @@ class Outbox:
             if page.after is None:
                 return recalls, withdrawn
             after = page.after
+
+    def accept_missing(self, destination: str) -> int:
+        """What a destination lost need not be there; return how many instances that are."""
+        return self.missing.accept(destination, self._clock())
 
     def withdraw(self, outs: Sequence[str]) -> None:
         """Let go of REJECTED instances that an operator discarded: row first, then file and note."""
@@ -286,4 +292,4 @@ class Outbox:
 
     def purge_rows(self, before: float, limit: int = 1000) -> int:
         """Forget what ended before ``before`` (POSIX seconds) but for REJECTED ones; return how many."""
-        return self.rows.purge_rows(before, limit) + self.recalls.purge(before, limit)
+        return sum(each(before, limit) for each in (self.rows.purge_rows, self.recalls.purge, self.missing.purge))

@@ -1,11 +1,11 @@
 """The tables of the outbox, each index and trigger beside its reason. Pseudonymous facts only.
 
-Version 2 added recalls.
+Version 2 added recalls, version 3 what is missing at destinations.
 """
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 # instance
 #   seq      order of arrival outside: versions of one UID are delivered in this order
@@ -19,6 +19,9 @@ VERSION: Final = 2
 #   seq      the latest version that is taken back, out its name
 #   asked    when a person last asked for it; at when it came to its state
 #   number   grows with each change: what the inside follows, for the audit
+# missing    one an instance and destination; see missing.MissingState
+#   looks    how often in succession it was looked for and not found
+#   times    how often it was sent again
 SCHEMA: Final = """
 CREATE TABLE instance (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -187,5 +190,34 @@ WHEN OLD.state IN ('REQUESTED', 'DELETED') AND NEW.state NOT IN ('REQUESTED', 'D
     UPDATE delivery SET blocked = 0 WHERE destination = NEW.destination AND seq = (
         SELECT seq FROM delivery WHERE state IN ('GATED', 'WAITING') AND sop_instance = NEW.sop_instance
             AND destination = NEW.destination ORDER BY seq LIMIT 1);
+END;
+
+CREATE TABLE missing (
+    destination TEXT NOT NULL,
+    sop_instance TEXT NOT NULL,
+    study TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    out TEXT NOT NULL,
+    state TEXT NOT NULL,
+    looks INTEGER NOT NULL DEFAULT 1,
+    times INTEGER NOT NULL DEFAULT 0,
+    found REAL NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (destination, sop_instance)
+) WITHOUT ROWID;
+-- What is looked for again, study by study.
+CREATE INDEX missing_open ON missing(destination, study) WHERE state IN ('MISSING', 'SENT_AGAIN');
+CREATE TABLE missing_tally (
+    destination TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (destination, state)
+) WITHOUT ROWID;
+CREATE TRIGGER missing_tally_insert AFTER INSERT ON missing BEGIN
+    INSERT INTO missing_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER missing_tally_update AFTER UPDATE OF state ON missing BEGIN
+    UPDATE missing_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
+    INSERT INTO missing_tally VALUES (NEW.destination, NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER missing_tally_delete AFTER DELETE ON missing BEGIN
+    UPDATE missing_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
 END;
 """

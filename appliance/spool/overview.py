@@ -14,6 +14,7 @@ from appliance.spool.deliveries import Deliveries
 from appliance.spool.journal import Journal
 from appliance.spool.journal_view import Trace
 from appliance.spool.layout import Inside, Outside
+from appliance.spool.missing import Missing
 from appliance.spool.outbox_view import Delivery, Left
 from appliance.spool.recalls import Recalled, Wanted
 from appliance.spool.tally import Tally, tally
@@ -109,6 +110,21 @@ class Overview:
         """Return destination -> state of recalls -> how many."""
         with _told():
             return self._outside.recalls.counts()
+
+    def missing_counts(self) -> dict[str, dict[str, int]]:
+        """Return destination -> state of what it named as stored and has not -> how many."""
+        with _told():
+            return self._outside.missing.counts()
+
+    def missing(self) -> list[Missing]:
+        """Return what destinations named as stored and have not, or have not yet again."""
+        with _told():
+            return self._outside.missing.open()
+
+    def reconciled(self) -> dict[str, float]:
+        """Return destination -> when it was last asked for everything, POSIX seconds."""
+        with _told():
+            return self._outside.missing.asked_last()
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id.

@@ -124,6 +124,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "accepted": _is_number,
     "taken": _is_number,
     "refused": _is_number,
+    "missing": _is_number,
     "ms": _is_number,
     "seconds": _is_number,
     "after_s": _is_number,

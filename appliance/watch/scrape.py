@@ -123,6 +123,24 @@ def _rows(overview: Overview, now: float) -> Iterator[Metric]:
         "destination",
         "state",
     )
+    yield _gauge(
+        "appliance_reconciliation",
+        "Instances that a destination named as stored and does not have, by state; missing and sent_again: it must be"
+        " 0; there: again, accepted: by a person.",
+        {
+            (destination, state.lower()): n
+            for destination, states in overview.missing_counts().items()
+            for state, n in states.items()
+        },
+        "destination",
+        "state",
+    )
+    yield _gauge(
+        "appliance_reconciled_timestamp_seconds",
+        "When a destination was last asked whether it has what it named as stored; the first start if it never was.",
+        {(destination,): at for destination, at in overview.reconciled().items()},
+        "destination",
+    )
 
 
 def _first(values: Mapping[State, float]) -> dict[tuple[str, ...], float]:

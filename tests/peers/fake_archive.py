@@ -8,10 +8,12 @@ import io
 import json
 import re
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pydicom
 
+_STUDY = re.compile(r"/dicom-web/studies/([0-9.]+)/instances")
 _INSTANCE = re.compile(r"/dicom-web/studies/([0-9.]+)/series/([0-9.]+)/instances/([0-9.]+)")
 
 
@@ -22,6 +24,8 @@ class FakeArchive:
     delete    None: it works; a status: the same
     ignores_what_is_asked  a search finds everything
     pretends  deletions are accepted, and nothing is deleted
+    most      instances that a list of a study holds, however many are asked for
+    studies   None: a study is listed; a status: that is answered
     asked     method and path of every request, in order
     scripted  method -> statuses of its next requests, one each
     """
@@ -32,6 +36,8 @@ class FakeArchive:
         self.delete: int | None = None
         self.pretends = False
         self.ignores_what_is_asked = False
+        self.most = 1000
+        self.studies: int | None = None
         self.asked: list[str] = []
         self.scripted: dict[str, list[int]] = {}
 
@@ -44,6 +50,8 @@ class FakeArchive:
         parts = urlsplit(handler.path)
         if handler.command == "GET" and parts.path == "/dicom-web/instances":
             work = lambda: self._search(parts.query)  # noqa: E731 - one line each
+        elif handler.command == "GET" and (study := _STUDY.fullmatch(parts.path)):
+            work = lambda: self._list(study[1], dict(parse_qsl(parts.query)))  # noqa: E731 - one line each
         elif handler.command == "POST" and parts.path == "/tools/lookup":
             uid = handler.rfile.read(int(handler.headers["Content-Length"])).decode()
             work = lambda: self._look_up(uid)  # noqa: E731 - one line each
@@ -67,7 +75,16 @@ class FakeArchive:
         found = list(self.stored) if self.ignores_what_is_asked else [uid] if uid in self.stored else []
         return 200, json.dumps([self._named(each) for each in found]).encode()
 
-    def _named(self, uid: str) -> dict[str, object]:
+    def _list(self, study: str, query: dict[str, str]) -> tuple[int, bytes]:
+        if self.studies is not None:
+            return self.studies, b""
+        offset = int(query.get("offset", 0))
+        named = [self._named(uid) for uid in sorted(self.stored)]
+        found = [each for each in named if each["0020000D"]["Value"] == [study]]
+        found = found[offset : offset + min(self.most, int(query.get("limit", self.most)))]
+        return (200, json.dumps(found).encode()) if found else (204, b"")
+
+    def _named(self, uid: str) -> dict[str, Any]:
         data = pydicom.dcmread(io.BytesIO(self.stored[uid]), stop_before_pixels=True)
         return {
             "00080018": {"vr": "UI", "Value": [uid]},

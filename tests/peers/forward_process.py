@@ -13,6 +13,7 @@ from appliance.services.forward import Forward, lane_to
 from appliance.services.loop import run, stop_on_signals
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.recalling import Recalling
+from appliance.services.reconciling import Reconciling
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from tests.peers.forwarding import Observed
@@ -31,7 +32,8 @@ def main(root: Path, url: str) -> None:
     outbox = Outbox(root / "outside")
     destination = Destination(name="research", url=url, existing="replaced", connections=2, batch_instances=4)
     lane = lane_to(destination, done, clock=lambda: time.monotonic() * 20, chance=random.random)
-    operator = OutsideOperator(outbox, Requests(root / "requests"), {lane.name: lane.breaker})
+    reconciling = Reconciling(outbox, [], kept_s=0, clock=time.time)
+    operator = OutsideOperator(outbox, Requests(root / "requests"), {lane.name: lane.breaker}, reconciling)
     run(
         Forward(
             outbox,
@@ -39,6 +41,7 @@ def main(root: Path, url: str) -> None:
             done,
             operator=operator,
             recalling=Recalling(outbox, [], clock=time.time, chance=random.random),
+            reconciling=reconciling,
             observer=Observed(),
             chance=random.random,
         ),

@@ -16,6 +16,7 @@ from appliance.services.lane import Lane
 from appliance.services.loop import run
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.recalling import Recalling, courier_to
+from appliance.services.reconciling import DAY_S, Reconciling, asker_to
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
 from tests.peers.patience import PATIENCE_S, until
@@ -72,13 +73,27 @@ class Forwarding:
             lane_to(destination, done, clock=lambda: time.monotonic() / hurry, chance=chance)
             for destination in destinations
         ]
+        self.reconciling = Reconciling(
+            self.outbox,
+            [
+                asker_to(each, clock=lambda: time.monotonic() / hurry, chance=chance)
+                for each in destinations
+                if each.url
+            ],
+            kept_s=7 * DAY_S,
+            clock=clock,
+        )
         self._service = Forward(
             Outbox(root / "outside"),
             self.lanes,
             done,
             operator=OutsideOperator(
-                self.outbox, Requests(root / "requests"), {lane.name: lane.breaker for lane in self.lanes}
+                self.outbox,
+                Requests(root / "requests"),
+                {lane.name: lane.breaker for lane in self.lanes},
+                self.reconciling,
             ),
+            reconciling=self.reconciling,
             recalling=Recalling(
                 self.outbox,
                 [courier_to(each, clock=lambda: time.monotonic() / hurry, chance=chance) for each in destinations],

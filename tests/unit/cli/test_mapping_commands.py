@@ -23,6 +23,7 @@ from appliance.model import Provenance
 from appliance.reasons import Reason
 from appliance.services.deidentify import Deidentify
 from appliance.services.outside_operator import OutsideOperator
+from appliance.services.reconciling import Reconciling
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.requests import Requests
@@ -65,7 +66,8 @@ class House:
     def start(self):
         """Run the de-identify service, and of forward what answers requests."""
         service = Deidentify(self.site, Silent())
-        operator = OutsideOperator(self.outbox, Requests(self.site.state / "requests"), {})
+        nobody = Reconciling(self.outbox, [], kept_s=0, clock=time.time)
+        operator = OutsideOperator(self.outbox, Requests(self.site.state / "requests"), {}, nobody)
         started = threading.Event()
         self._stop.clear()
 

@@ -6,6 +6,7 @@ from appliance.errors import RequestRefused
 from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.services.outside_operator import OutsideOperator
+from appliance.services.reconciling import Reconciling
 from appliance.spool.requests import Requests
 from tests.make.spooled import House
 
@@ -67,7 +68,7 @@ def test_a_refusal_by_the_destination_stays_one(house):
 def test_stopping_is_asked_with_a_reason_that_stops(house, tmp_path):
     (ready,) = house.pass_on(house.receive(1))
     requests = Requests(tmp_path / "requests")
-    operator = OutsideOperator(house.outbox, requests, {})
+    operator = OutsideOperator(house.outbox, requests, {}, Reconciling(house.outbox, [], kept_s=0, clock=house.clock))
 
     def asked(**args):
         request_id = requests.ask("forward", "stop", args)
