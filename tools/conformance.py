@@ -107,7 +107,7 @@ def overview() -> str:
             ("Storage Commitment, Query/Retrieve, Worklist, MPPS, Print", "no", "no"),
             ("DICOM Web: STOW-RS (store)", "yes (user agent)", "no"),
             ("DICOM Web: WADO-RS instance, to compare with what is there", "yes (user agent)", "no"),
-            ("DICOM Web: QIDO-RS studies, `appliance doctor` only", "yes (user agent)", "no"),
+            ("DICOM Web: QIDO-RS, to ask what is there", "yes (user agent)", "no"),
             ("Media: any file of PS3.10, DICOMDIR as a checklist, zip and tar of them", "", "reader (inbox)"),
         ],
     )

@@ -156,6 +156,11 @@ class Orthanc:
         answer.raise_for_status()
         return answer.content
 
+    def lose(self, sop_instance: str) -> None:
+        """Remove one instance."""
+        url = f"{self.root}/instances/{self.instances()[sop_instance]}"
+        requests.delete(url, auth=self.auth, timeout=PATIENCE_S).raise_for_status()
+
     def clear(self) -> None:
         """Remove everything it holds."""
         for patient in self.get("/patients"):
