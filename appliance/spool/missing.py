@@ -16,7 +16,7 @@ from appliance.spool.settings import Settings
 from appliance.spool.settling import next_number
 
 MOST = 10_000  # rows that a list returns at most
-LOOKED_THROUGH = 200  # studies that one call looks through for one that is to be asked for
+LOOKED_THROUGH = 20  # studies that one call looks through for one that is to be asked for
 
 
 class MissingState(StrEnum):

@@ -199,7 +199,7 @@ def calls():
 
 
 # Functions that make an event of our own words, a configured name and counts.
-SENTENCES = {"paused"}
+SENTENCES = {"paused", "lost", "too_many", "nobody_may_search"}
 
 
 def is_ours(event):
