@@ -11,6 +11,7 @@ from typing import Literal
 
 from appliance import yamlfile
 from appliance.bounds import Deidentify, Pixels
+from appliance.commitment import AE_TITLE_WORDS, Commitment, is_ae_title
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
@@ -24,15 +25,6 @@ Release = Literal["automatic", "manual"]
 Missing = Literal["mint", "hold", "quarantine"]
 
 LONGEST_HOLD_S = 3600.0  # a delivery that is put off for longer is not believed: a clock was wrong
-
-_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 Table 6.2-1, AE: no backslash, no control characters
-
-
-AE_TITLE_WORDS = "ae_title must be 1 to 16 characters without backslash, not starting or ending with a blank."
-
-
-def _is_ae_title(text: str) -> bool:
-    return _AE_TITLE.fullmatch(text) is not None and text.strip() == text
 
 
 def _check_source(source: str) -> None:
@@ -71,9 +63,12 @@ class Peer:
     address: Network | None = None  # IP or CIDR; left out: any address
     source: str = ""  # its name in ids, paths and metrics; left out: made of the AE title
     release: Release | None = None  # overrides the site's
+    commitment: Commitment | None = None  # left out: it is offered no storage commitment
 
     def __post_init__(self) -> None:
-        demand(_is_ae_title(self.ae_title), AE_TITLE_WORDS)
+        demand(is_ae_title(self.ae_title), AE_TITLE_WORDS)
+        if self.commitment is not None:
+            object.__setattr__(self, "commitment", self.commitment.of_peer(self.ae_title, self.address))
         if not self.source:
             object.__setattr__(self, "source", _source_of(self.ae_title))
         _check_source(self.source)
@@ -96,7 +91,7 @@ class Scp:
     strict_uids: bool = False  # true: A900 when the data set's UIDs differ from the command's; else quarantine later
 
     def __post_init__(self) -> None:
-        demand(_is_ae_title(self.ae_title), AE_TITLE_WORDS)
+        demand(is_ae_title(self.ae_title), AE_TITLE_WORDS)
         demand(0 <= self.port <= 65535, "port must be 0 to 65535.")
         demand(1 <= self.max_associations <= 1000, "max_associations must be 1 to 1000.")
         demand(4 <= self.max_pdu_kb <= 128, "max_pdu_kb must be 4 to 128.")

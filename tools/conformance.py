@@ -14,8 +14,10 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, __version__
+from appliance.commitment import Promise
 from appliance.config import Config
 from appliance.deid.plan import BASIC_CODE, OPTION_CODES
 from appliance.deid.ruleset import load_rules
@@ -27,11 +29,13 @@ from appliance.intake.associate import Rejection
 from appliance.intake.refusals import Refusal
 from appliance.intake.sop_classes import VERIFICATION, is_storage
 from appliance.intake.statuses import Status
+from appliance.lifecycle import State
 from appliance.model import Parcel
 from appliance.outlet import breaker, receipt, stow
 from appliance.outlet.destination import Later, RefusedForGood, Stored
 from appliance.reasons import Reason
 from appliance.services import forward
+from appliance.spool.standing import Standing, Verdict, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -62,20 +66,31 @@ _STATUS_WHEN = {
     Status.MISSING_UID: "C-STORE: Affected SOP Class or Instance UID missing or no UID",
     Status.NO_DATA_SET: "C-STORE: no Data Set, an empty one, or one of odd length",
     Status.VERIFIED: "C-ECHO",
+    Status.COMMITMENT_ASKED: "N-ACTION: the request is kept, over restarts and kill -9",
+    Status.COMMITMENT_NO_ACTION: "N-ACTION: the Action Type ID is not 1",
+    Status.COMMITMENT_NO_INSTANCE: "N-ACTION: other SOP Class, or not the well-known SOP Instance",
+    Status.COMMITMENT_MALFORMED: "N-ACTION: no Transaction UID, no reference, or what should be a UID is none",
+    Status.COMMITMENT_IN_USE: "N-ACTION: this peer used the Transaction UID within 30 days for other instances",
+    Status.COMMITMENT_NO_RESOURCES: "N-ACTION: more than 4 MiB, 10,000 requests of the peer wait, or the disk is full",
+    Status.COMMITMENT_FAILED: "N-ACTION: the database of requests is locked or damaged",
     Status.UNRECOGNIZED_OPERATION: "any other operation",
 }
 _CONTEXT_RESULTS = (
-    (associate.ACCEPTED, "acceptance", "Verification and every storage abstract syntax, private and unknown ones too"),
+    (
+        associate.ACCEPTED,
+        "acceptance",
+        "Verification, every storage abstract syntax, private and unknown ones too, storage commitment where promised",
+    ),
     (associate.USER_REJECTION, "user-rejection", "the caller wants to be SCP only of this class (as for C-GET)"),
     (
         associate.ABSTRACT_SYNTAX_NOT_SUPPORTED,
         "abstract-syntax-not-supported",
-        "a known service that is no storage (query, worklist, print, MPPS, commitment, …), or no UID",
+        "a known service that is no storage (query, worklist, print, …), commitment that is not promised, or no UID",
     ),
     (
         associate.TRANSFER_SYNTAXES_NOT_SUPPORTED,
         "transfer-syntaxes-not-supported",
-        "no proposed transfer syntax is a UID",
+        "no proposed transfer syntax is a UID; for commitment: none is implicit or explicit VR, uncompressed",
     ),
 )
 # HTTP statuses that servers and proxies give to STOW-RS; the judgement of each is asked of the program.
@@ -104,7 +119,8 @@ def overview() -> str:
                 "only in `appliance demo`",
                 "yes",
             ),
-            ("Storage Commitment, Query/Retrieve, Worklist, MPPS, Print", "no", "no"),
+            ("Storage Commitment Push Model", "no", "yes, to peers that are promised it (off by default)"),
+            ("Query/Retrieve, Worklist, MPPS, Print", "no", "no"),
             ("DICOM Web: STOW-RS (store)", "yes (user agent)", "no"),
             ("DICOM Web: WADO-RS instance, to compare with what is there", "yes (user agent)", "no"),
             ("DICOM Web: QIDO-RS, to ask what is there", "yes (user agent)", "no"),
@@ -159,6 +175,26 @@ def statuses() -> str:
             for status in Status.__members__.values()
         ],
     )
+
+
+def commitment() -> str:
+    """What is said of an instance in each state, asked of the program."""
+    states = [(State.RECEIVED, ""), (State.HELD, ""), (State.QUARANTINED, ""), (State.DISCARDED, "")]
+    states += [(State.PASSED, ""), (State.PASSED, "FORWARDED"), (State.PASSED, "REJECTED")]
+    rows = []
+    for state, outside in states:
+        row = [Standing("", "1.2", state, outside, "")]
+        said = [_said(verdict(promise, "1.2", row, lambda _id: True)) for promise in get_args(Promise)]
+        rows.append((f"{outside or ('READY' if state is State.PASSED else state.value)}", *said))
+    of_another = verdict("in-custody", "1.3", row, lambda _id: True)
+    rows.append(("of another SOP Class", *[_said(of_another)] * 2))
+    rows.append(("not here", *[_said(verdict("in-custody", "1.2", [], lambda _id: True))] * 2))
+    return _table(("The instance is", *(f"`promise: {each}`" for each in get_args(Promise))), rows)
+
+
+def _said(said: Verdict) -> str:
+    words = {Verdict.COMMITTED: "committed", Verdict.WAITS: "no report yet"}
+    return words.get(said, f"failed, {said.value:04X}H")
 
 
 def syntaxes() -> str:
@@ -275,6 +311,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "contexts": contexts,
     "rejections": rejections,
     "statuses": statuses,
+    "commitment": commitment,
     "syntaxes": syntaxes,
     "sop-classes": sop_classes,
     "inbox": inbox,

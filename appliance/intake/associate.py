@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appliance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from appliance.dicom.commitment import SYNTAXES as COMMITMENT_SYNTAXES
 from appliance.errors import Malformed
-from appliance.intake.sop_classes import APPLICATION_CONTEXT, VERIFICATION, is_storage
+from appliance.intake.sop_classes import APPLICATION_CONTEXT, STORAGE_COMMITMENT, VERIFICATION, is_storage
 
 _ITEM = struct.Struct(">BxH")  # item type, reserved, item length: Table 9-12
 _PDU = struct.Struct(">BxI")
 _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title: Table 9-11
 _HIGHEST_CONTEXTS = 128  # odd ids 1 to 255: PS3.8 7.1.1.13
 
-_APPLICATION_CONTEXT_ITEM, _PROPOSED_CONTEXT, _ANSWERED_CONTEXT = 0x10, 0x20, 0x21
-_ABSTRACT_SYNTAX, _TRANSFER_SYNTAX, _USER_INFORMATION = 0x30, 0x40, 0x50
-_MAXIMUM_LENGTH, _CLASS_UID, _ASYNC_WINDOW, _ROLE, _VERSION_NAME = 0x51, 0x52, 0x53, 0x54, 0x55
+APPLICATION_CONTEXT_ITEM, PROPOSED_CONTEXT, ANSWERED_CONTEXT = 0x10, 0x20, 0x21
+ABSTRACT_SYNTAX, TRANSFER_SYNTAX, USER_INFORMATION = 0x30, 0x40, 0x50
+MAXIMUM_LENGTH, CLASS_UID, ASYNC_WINDOW, ROLE, VERSION_NAME = 0x51, 0x52, 0x53, 0x54, 0x55
 
 # Results of a presentation context. Source: PS3.8 Table 9-18
 ACCEPTED, USER_REJECTION, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 1, 3, 4
@@ -104,20 +105,20 @@ def read_request(body: bytes) -> Request:
     proposals: list[Proposal] = []
     user: dict[int, bytes] = {}
     roles: dict[str, tuple[bool, bool]] = {}
-    for kind, value in _items(body, _FIXED.size):
-        if kind == _APPLICATION_CONTEXT_ITEM:
+    for kind, value in items_of(body, _FIXED.size):
+        if kind == APPLICATION_CONTEXT_ITEM:
             application = _uid(value)
-        elif kind == _PROPOSED_CONTEXT:
+        elif kind == PROPOSED_CONTEXT:
             proposals.append(_proposal(value))
-        elif kind == _USER_INFORMATION:
-            for sub, content in _items(value, 0):
+        elif kind == USER_INFORMATION:
+            for sub, content in items_of(value, 0):
                 user[sub] = content
-                if sub == _ROLE:
+                if sub == ROLE:
                     roles.update(_role(content))
     ids = [proposal.context for proposal in proposals]
     if len(set(ids)) != len(ids) or any(not number & 1 for number in ids) or len(ids) > _HIGHEST_CONTEXTS:
         raise Malformed("The presentation context ids of the association request are not odd and different.")
-    length = user.get(_MAXIMUM_LENGTH, b"")
+    length = user.get(MAXIMUM_LENGTH, b"")
     return Request(
         _text(called),
         _text(calling),
@@ -126,43 +127,45 @@ def read_request(body: bytes) -> Request:
         application,
         tuple(proposals),
         int.from_bytes(length[:4], "big"),
-        _uid(user.get(_CLASS_UID, b"")),
-        _text(user.get(_VERSION_NAME, b"")),
-        _ASYNC_WINDOW in user,
+        _uid(user.get(CLASS_UID, b"")),
+        _text(user.get(VERSION_NAME, b"")),
+        ASYNC_WINDOW in user,
         roles,
     )
 
 
-def negotiate(request: Request) -> tuple[Context, ...]:
+def negotiate(request: Request, *, commitment: bool = False) -> tuple[Context, ...]:
     """Return our answer to each proposed context, in the order of the proposals.
 
     Verification and every storage class are accepted, in the sender's first transfer syntax that is a UID at all:
     what it puts first costs it least, and we store any syntax byte for byte. A caller that wants to be the SCP of a
     class only (for C-GET) is refused that context.
+
+    commitment  storage commitment is accepted too, in a transfer syntax that its requests are read in
     """
-    return tuple(_answer(proposal, request.roles) for proposal in request.proposals)
+    return tuple(_answer(proposal, request.roles, commitment) for proposal in request.proposals)
 
 
 def acceptance(request: Request, contexts: tuple[Context, ...], max_length: int) -> bytes:
     """Return the A-ASSOCIATE-AC PDU. Source: PS3.8 Table 9-17; PS3.7 D.3.3."""
-    items = [_item(_APPLICATION_CONTEXT_ITEM, APPLICATION_CONTEXT.encode())]
+    items = [item_of(APPLICATION_CONTEXT_ITEM, APPLICATION_CONTEXT.encode())]
     for context in contexts:
-        syntax = _item(_TRANSFER_SYNTAX, context.transfer_syntax.encode("latin-1"))
-        items.append(_item(_ANSWERED_CONTEXT, struct.pack(">BxBx", context.context, context.result) + syntax))
+        syntax = item_of(TRANSFER_SYNTAX, context.transfer_syntax.encode("latin-1"))
+        items.append(item_of(ANSWERED_CONTEXT, struct.pack(">BxBx", context.context, context.result) + syntax))
     user = [
-        _item(_MAXIMUM_LENGTH, struct.pack(">I", max_length)),
-        _item(_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()),
+        item_of(MAXIMUM_LENGTH, struct.pack(">I", max_length)),
+        item_of(CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()),
     ]
     if request.asks_for_window:
         # Without this answer some callers take the window they proposed for granted: one operation at a time.
-        user.append(_item(_ASYNC_WINDOW, struct.pack(">HH", 1, 1)))
+        user.append(item_of(ASYNC_WINDOW, struct.pack(">HH", 1, 1)))
     accepted = {context.abstract_syntax for context in contexts if context.result == ACCEPTED}
     for sop_class, (as_scu, _as_scp) in request.roles.items():
         if sop_class in accepted:
             name = sop_class.encode("latin-1")
-            user.append(_item(_ROLE, struct.pack(">H", len(name)) + name + bytes([as_scu, 0])))
-    user.append(_item(_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
-    items.append(_item(_USER_INFORMATION, b"".join(user)))
+            user.append(item_of(ROLE, struct.pack(">H", len(name)) + name + bytes([as_scu, 0])))
+    user.append(item_of(VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
+    items.append(item_of(USER_INFORMATION, b"".join(user)))
     body = struct.pack(">Hxx", 1) + request.titles + bytes(32) + b"".join(items)
     return _PDU.pack(0x02, len(body)) + body
 
@@ -172,11 +175,15 @@ def rejection(why: Rejection) -> bytes:
     return _PDU.pack(0x03, 4) + bytes([0, *why.value])
 
 
-def _answer(proposal: Proposal, roles: dict[str, tuple[bool, bool]]) -> Context:
-    possible = [syntax for syntax in proposal.transfer_syntaxes if is_uid(syntax)]
+def _answer(proposal: Proposal, roles: dict[str, tuple[bool, bool]], commitment: bool) -> Context:
+    asks_commitment = proposal.abstract_syntax == STORAGE_COMMITMENT
+    if asks_commitment:
+        possible = [syntax for syntax in proposal.transfer_syntaxes if syntax in COMMITMENT_SYNTAXES]
+    else:
+        possible = [syntax for syntax in proposal.transfer_syntaxes if is_uid(syntax)]
     syntax = possible[0] if possible else _IMPLICIT_LITTLE_ENDIAN
     as_scu, _as_scp = roles.get(proposal.abstract_syntax, (True, False))
-    if not _is_served(proposal.abstract_syntax):
+    if not (commitment if asks_commitment else _is_served(proposal.abstract_syntax)):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not possible:
         result = TRANSFER_SYNTAXES_NOT_SUPPORTED
@@ -194,7 +201,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= _LONGEST_UID and _UID.fullmatch(text) is not None
 
 
-def _items(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+def items_of(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
     """Yield (type, value) of each item; raises Malformed where one reaches beyond the end."""
     while offset < len(data):
         if offset + _ITEM.size > len(data):
@@ -212,10 +219,10 @@ def _proposal(value: bytes) -> Proposal:
         raise Malformed("A presentation context of the association request has no id.")
     abstract = ""
     transfer = []
-    for kind, content in _items(value, 4):
-        if kind == _ABSTRACT_SYNTAX:
+    for kind, content in items_of(value, 4):
+        if kind == ABSTRACT_SYNTAX:
             abstract = _uid(content)
-        elif kind == _TRANSFER_SYNTAX:
+        elif kind == TRANSFER_SYNTAX:
             transfer.append(_uid(content))
     return Proposal(value[0], abstract, tuple(transfer))
 
@@ -228,7 +235,8 @@ def _role(content: bytes) -> dict[str, tuple[bool, bool]]:
     return {_uid(content[2 : 2 + length]): (content[2 + length] == 1, content[3 + length] == 1)}
 
 
-def _item(kind: int, value: bytes) -> bytes:
+def item_of(kind: int, value: bytes) -> bytes:
+    """Return an item. Source: PS3.8 Table 9-12."""
     return _ITEM.pack(kind, len(value)) + value
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from appliance import config
 from appliance.errors import Malformed
-from appliance.intake import associate, tls, troubles
+from appliance.intake import associate, commitment, tls, troubles
 from appliance.intake.associate import Rejection
 from appliance.intake.callers import Callers, shown
 from appliance.intake.door import Door, Entry
@@ -36,6 +36,7 @@ class House:
 
     differs  see Transfer; None unless strict_uids
     callers  remembers what went wrong
+    commits  what keeps requests for storage commitment of who came so; None: such a peer is offered none
     """
 
     scp: config.Scp
@@ -45,6 +46,7 @@ class House:
     tls: ssl.SSLContext | None = None
     differs: Callable[[Entry], bool] | None = None
     callers: Callers = field(default_factory=Callers)
+    commits: Callable[[Provenance], commitment.Keep | None] = lambda _provenance: None
 
 
 class Association:
@@ -108,7 +110,8 @@ class Association:
             return End.RELEASED
         self._source = welcome.source
         self._calling = request.calling_ae
-        contexts = associate.negotiate(request)
+        commit = self._house.commits(welcome)
+        contexts = associate.negotiate(request, commitment=commit is not None)
         wire.send(associate.acceptance(request, contexts, self._house.scp.max_pdu_kb * 1024))
         self._house.observed.accepted(welcome.source)
         accepted = {context.context: context for context in contexts if context.result == associate.ACCEPTED}
@@ -127,6 +130,7 @@ class Association:
             observed=house.observed,
             differs=house.differs,
             refused=self._refused,
+            commit=commit,
         ).run()
         wire.linger(_FAREWELL_S)
         return End.RELEASED

@@ -159,6 +159,11 @@ class Door:
         """How many kept files have no row yet."""
         return len(self._waiting)
 
+    def rowed_until(self) -> datetime:
+        """Return the moment before which every kept file of this process has its row."""
+        with self._lock:
+            return min((each.received for each in self._waiting), default=self._clock())
+
     def has_room(self) -> bool:
         """Whether an instance could be taken now: the disk above its reserve, the journal not hopelessly behind."""
         return len(self._waiting) < MOST_WAITING and self._receiving.has_room

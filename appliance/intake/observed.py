@@ -1,6 +1,6 @@
 """What the receiver tells whoever watches: facts with closed labels, so that intake need not know of metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -21,6 +21,7 @@ class Observed:
     refused(source, status)          an instance was answered with the label of a ``Status``, and is not stored
     echoed(source)                   a C-ECHO was answered
     rows_waiting(count)              durable files whose rows the journal has not taken yet
+    commitments(counts)              (source, state) -> requests for storage commitment
     """
 
     accepted: Callable[[str], None] = _ignore
@@ -31,3 +32,4 @@ class Observed:
     refused: Callable[[str, str], None] = _ignore
     echoed: Callable[[str], None] = _ignore
     rows_waiting: Callable[[int], None] = _ignore
+    commitments: Callable[[Mapping[tuple[str, str], int]], None] = _ignore

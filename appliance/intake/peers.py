@@ -51,13 +51,22 @@ class Peers:
             return Rejection.UNKNOWN_CALLER
         return Provenance(source, self._project_of(called_ae), calling_ae, called_ae, str(at))
 
+    def peer_of(self, provenance: Provenance) -> config.Peer | None:
+        """Return the configured peer that was admitted so; None where any caller is."""
+        return self._peer(provenance.calling_ae, _address(provenance.peer))
+
     def _source(self, calling_ae: str, at: _Address) -> str | None:
         if self._peers == "any":
             return UNLISTED
-        for peer in self._peers:
-            if peer.ae_title == calling_ae and (peer.address is None or at in peer.address):
-                return peer.source
-        return None
+        peer = self._peer(calling_ae, at)
+        return None if peer is None else peer.source
+
+    def _peer(self, calling_ae: str, at: _Address) -> config.Peer | None:
+        peers = () if self._peers == "any" else self._peers
+        return next(
+            (peer for peer in peers if peer.ae_title == calling_ae and (peer.address is None or at in peer.address)),
+            None,
+        )
 
 
 def _address(text: str) -> _Address:

@@ -5,6 +5,8 @@ Source: PS3.6 Table A-1, PS3.4.
 """
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model; PS3.4 J.3.5
+STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # well-known; PS3.4 J.3.5
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
 # Whole branches of other services; a UID belongs to one if it begins with it.

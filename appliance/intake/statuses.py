@@ -1,6 +1,7 @@
 """Every DIMSE status that we answer, by name, each with what the modality will do now.
 
-One rule stands above the table: STORED is answered only for what is durable. Source: PS3.4 Table B.2-1, PS3.7 Annex C.
+One rule stands above the table: STORED is answered only for what is durable, and so is COMMITMENT_ASKED.
+Source: PS3.4 Table B.2-1, PS3.7 Section 10.1.4.1.10 and Annex C.
 """
 
 from enum import Enum
@@ -52,9 +53,44 @@ class Status(Enum):
         "",
         "The modality shows that the connection works.",
     )
+    COMMITMENT_ASKED = (
+        0x0000,
+        "",
+        "The modality waits for the report, which comes on an association of ours; until then it keeps its instances.",
+    )
+    COMMITMENT_NO_ACTION = (
+        0x0123,
+        "The action is not Request Storage Commitment (1).",
+        "The modality reports a failure and keeps its instances; its vendor must correct it.",
+    )
+    COMMITMENT_NO_INSTANCE = (
+        0x0112,
+        "Not the well-known instance of storage commitment.",
+        "The modality reports a failure and keeps its instances; its vendor must correct it.",
+    )
+    COMMITMENT_MALFORMED = (
+        0x0115,
+        "A UID is missing or no UID, or the request has no instances.",
+        "The modality reports a failure and keeps its instances; its vendor must correct it.",
+    )
+    COMMITMENT_IN_USE = (
+        0x0115,
+        "The transaction was used before, for other instances.",
+        "The modality keeps its instances and asks again, under a new Transaction UID.",
+    )
+    COMMITMENT_NO_RESOURCES = (
+        0x0213,
+        "Too large, too many wait, or no space; nothing was kept.",
+        "The modality keeps its instances and asks again later, in smaller requests if this one was too large.",
+    )
+    COMMITMENT_FAILED = (
+        0x0110,
+        "The request could not be kept; ask again.",
+        "The modality keeps its instances and asks again later.",
+    )
     UNRECOGNIZED_OPERATION = (
         0x0211,
-        "Only C-STORE and C-ECHO are served here.",
+        "This operation is not served here.",
         "The sender reports that this service is not offered; nothing was stored or changed.",
     )
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from appliance.errors import Malformed, SpoolFull
-from appliance.intake import dimse
+from appliance.intake import commitment, dimse
 from appliance.intake.associate import Context, is_uid
 from appliance.intake.dimse import Command
 from appliance.intake.door import Door, Entry
 from appliance.intake.observed import Observed
-from appliance.intake.sop_classes import VERIFICATION
+from appliance.intake.sop_classes import STORAGE_COMMITMENT, VERIFICATION
 from appliance.intake.statuses import Status
 from appliance.intake.wire import AbortReason, End, Fragment, Over, Wire
 from appliance.model import Provenance
@@ -23,6 +23,7 @@ from appliance.model import Provenance
 log = logging.getLogger(__name__)
 
 _LONGEST_COMMAND = 64 * 1024  # a command set has some 300 bytes
+_LONGEST_ASKED = 4 * 1024 * 1024  # a request for commitment: some 30,000 instances
 _SHORTEST_DATA_SET = 8  # one element with nothing in it
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 
@@ -32,7 +33,8 @@ class Transfer:
 
     contexts  the accepted ones, by id
     differs   whether a draft's own UIDs differ from the announced ones; None: not looked at (strict_uids off)
-    refused   is told of every C-STORE that was not stored
+    refused   is told of every C-STORE that was not stored, and of every request for commitment that was not kept
+    commit    keeps requests for storage commitment; None: this peer is offered none
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Transfer:
         observed: Observed,
         differs: Callable[[Entry], bool] | None = None,
         refused: Callable[[Status], None] = lambda _status: None,
+        commit: commitment.Keep | None = None,
     ) -> None:
         self._wire = wire
         self._contexts = contexts
@@ -54,6 +57,7 @@ class Transfer:
         self._observed = observed
         self._differs = differs
         self._refused = refused
+        self._commit = commit
 
     def run(self) -> None:
         """Serve messages until the peer asks for release, and grant it. Raises Over for every other end."""
@@ -73,7 +77,10 @@ class Transfer:
         except Malformed:
             raise Over(End.VIOLATION, AbortReason.INVALID_PARAMETER) from None
         is_verification = context.abstract_syntax == VERIFICATION
-        if command.field == dimse.C_STORE_RQ and not is_verification:
+        is_commitment = context.abstract_syntax == STORAGE_COMMITMENT
+        if command.field == dimse.N_ACTION_RQ and is_commitment and self._commit is not None:
+            self._ask(context, command, self._commit)
+        elif command.field == dimse.C_STORE_RQ and not is_verification and not is_commitment:
             self._store(context, command)
         elif command.field == dimse.C_ECHO_RQ and is_verification:
             self._skip_data_set(context, command)
@@ -161,6 +168,31 @@ class Transfer:
             return _out_of_resources(error)
         log.info("received", extra={"spool_id": arrival.id, "bytes": arrival.size})
         return Status.STORED
+
+    def _ask(self, context: Context, command: Command, keep: commitment.Keep) -> None:
+        """Answer a request for storage commitment, once it is kept or refused."""
+        data = self._gathered(context) if command.has_data_set else b""
+        status = commitment.answer(command, data, context.transfer_syntax, keep)
+        self._wire.send(dimse.response(command, context.context, status))
+        log.info("commitment asked", extra={"source": self._source, "state": status.label})
+        if status is not Status.COMMITMENT_ASKED:
+            self._refused(status)
+
+    def _gathered(self, context: Context) -> bytes | None:
+        """Read a whole Data Set into memory; None if it has more than _LONGEST_ASKED bytes."""
+        parts = bytearray()
+        length = 0
+        while True:
+            fragment = self._follower(context.context, is_command=False)
+            left = fragment.length
+            length += left
+            while left:
+                piece = self._wire.piece(left)
+                left -= len(piece)
+                if length <= _LONGEST_ASKED:
+                    parts += piece
+            if fragment.is_last:
+                return bytes(parts) if length <= _LONGEST_ASKED else None
 
     def _skip_data_set(self, context: Context, command: Command) -> None:
         if command.has_data_set:

@@ -48,6 +48,13 @@ class Trouble(Enum):
     DATA_SET_MISMATCH = "data-set-mismatch"
     MISSING_UID = "missing-uid"
     NO_DATA_SET = "no-data-set"
+    COMMITMENT_NO_ACTION = "commitment-no-action"
+    COMMITMENT_NO_INSTANCE = "commitment-no-instance"
+    COMMITMENT_MALFORMED = "commitment-malformed"
+    COMMITMENT_IN_USE = "commitment-in-use"
+    COMMITMENT_NO_RESOURCES = "commitment-no-resources"
+    COMMITMENT_FAILED = "commitment-failed"
+    REPORT_NOT_TAKEN = "report-not-taken"
 
     @property
     def words(self) -> Words:
@@ -165,6 +172,35 @@ WORDS: dict[Trouble, Words] = {
         "An image was refused with C001: its data set is missing, empty or cut off.",
         "The sender still has it. Have it sent again; if it stays so, its vendor must correct it.",
     ),
+    Trouble.COMMITMENT_NO_ACTION: Words(
+        "A request for storage commitment was refused with 0123: its Action Type ID is not 1 (PS3.4 Table J.3-1).",
+        "The sender keeps its images. Its vendor must correct it.",
+    ),
+    Trouble.COMMITMENT_NO_INSTANCE: Words(
+        "A request for storage commitment was refused with 0112: it is not to 1.2.840.10008.1.20.1.1 (PS3.4 J.3.5).",
+        "The sender keeps its images. Its vendor must correct it.",
+    ),
+    Trouble.COMMITMENT_MALFORMED: Words(
+        "A request for storage commitment was refused with 0115: a UID is missing or no UID, or it names no image.",
+        "The sender keeps its images. Its vendor must correct it.",
+    ),
+    Trouble.COMMITMENT_IN_USE: Words(
+        "A request for storage commitment was refused with 0115: its Transaction UID was used before for other images.",
+        "The sender keeps its images. Its vendor must give each request a Transaction UID of its own.",
+    ),
+    Trouble.COMMITMENT_NO_RESOURCES: Words(
+        "A request for storage commitment was refused with 0213: it is too large, too many wait, or the disk is full.",
+        "The sender keeps its images and asks again. See that it takes our reports; 'appliance doctor' for the disk.",
+    ),
+    Trouble.COMMITMENT_FAILED: Words(
+        "A request for storage commitment was refused with 0110: it could not be kept just then.",
+        "The sender keeps its images. Ask again there; if it stays so, look at the disk and the receiver's log.",
+    ),
+    Trouble.REPORT_NOT_TAKEN: Words(
+        "A report of storage commitment, on an association from here, was not taken.",
+        "It is repeated for commitment.report_hours. Compare the peer's commitment in scp.peers (host, port, "
+        "ae_title) with what it listens on, and have it accept this receiver's AE title and the role SCP.",
+    ),
 }
 
 _ENDS = {
@@ -199,7 +235,7 @@ def of_end(how: End) -> Trouble | None:
 
 
 def of_status(status: Status) -> Trouble | None:
-    """Return the trouble that an answer to C-STORE is; None for one that is none."""
+    """Return the trouble that an answer to C-STORE or N-ACTION is; None for one that is none."""
     return next((each for each in Trouble if each.value == status.label), None)
 
 

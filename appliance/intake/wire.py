@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Collection
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ _LOOK_UP_S = 0.5  # how often a waiting thread looks whether it was told to hang
 _PDU = struct.Struct(">BxI")  # type, reserved, length
 _PDV = struct.Struct(">IBB")  # length, presentation context id, message control header: PS3.8 E.2
 
-ASSOCIATE_RQ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 0x01, 0x04, 0x05, 0x06, 0x07
+ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ = 0x01, 0x02, 0x03
+P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 0x04, 0x05, 0x06, 0x07
 _TLS_HANDSHAKE = 0x16  # the content type of a ClientHello: RFC 8446 5.1
 _COMMAND, _LAST = 0x01, 0x02
 
@@ -84,13 +86,17 @@ class Wire:
 
     def request(self, *, longest: int, within_s: float) -> bytes:
         """Return the body of the A-ASSOCIATE-RQ that must come first, at most ``longest`` bytes, within the time."""
+        return self.expected({ASSOCIATE_RQ}, longest=longest, within_s=within_s)[1]
+
+    def expected(self, kinds: Collection[int], *, longest: int, within_s: float) -> tuple[int, bytes]:
+        """Return type and body of the next PDU, which must be one of ``kinds``, whole, within the time."""
         self._deadline = time.monotonic() + within_s
         kind, length = self._header()
         if kind == ABORT:
             raise Over(End.ABORTED_BY_PEER)
         if kind == _TLS_HANDSHAKE:
             raise Over(End.TLS_HELLO)
-        if kind != ASSOCIATE_RQ:
+        if kind not in kinds:
             raise Over(End.VIOLATION, AbortReason.UNEXPECTED_PDU)
         if length > longest:
             raise Over(End.VIOLATION, AbortReason.INVALID_PARAMETER)
@@ -98,7 +104,7 @@ class Wire:
         while len(body) < length:
             body += self.piece(length - len(body))
         self._deadline = None
-        return bytes(body)
+        return kind, bytes(body)
 
     def fragment(self) -> Fragment | None:
         """Return the next fragment's head; None when the peer asks for release instead.
@@ -152,6 +158,12 @@ class Wire:
     def release(self) -> None:
         """Answer the peer's wish to release."""
         self.send(_PDU.pack(RELEASE_RP, 4) + bytes(4))
+
+    def ask_release(self, within_s: float) -> None:
+        """Ask for release and wait for the answer; a peer that gives none loses nothing by it."""
+        with contextlib.suppress(Over):
+            self.send(_PDU.pack(RELEASE_RQ, 4) + bytes(4))
+            self.expected({RELEASE_RP}, longest=4, within_s=within_s)
 
     def hang_up(self) -> None:
         """From another thread: end the association soon; its own thread still sends the abort."""
@@ -223,5 +235,5 @@ class Wire:
     def _refuse(self, kind: int) -> None:
         if kind == ABORT:
             raise Over(End.ABORTED_BY_PEER)
-        known = kind in (0x01, 0x02, 0x03, RELEASE_RP)
+        known = kind in (ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, RELEASE_RP)
         raise Over(End.VIOLATION, AbortReason.UNEXPECTED_PDU if known else AbortReason.UNRECOGNIZED_PDU)

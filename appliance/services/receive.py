@@ -2,12 +2,14 @@
 
 import logging
 import os
+import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance.config import Config
+from appliance.config import Config, Peer
 from appliance.errors import CannotStart
-from appliance.intake import tls
+from appliance.intake import commitment, tls
 from appliance.intake.association import House
 from appliance.intake.callers import Callers
 from appliance.intake.door import Door
@@ -16,12 +18,18 @@ from appliance.intake.observed import Observed
 from appliance.intake.peers import Peers
 from appliance.intake.scp import Scp
 from appliance.intake.strict import differs
+from appliance.intake.troubles import Trouble
+from appliance.model import Provenance
+from appliance.services.committing import Committing
 from appliance.spool.inside import Spool
 from appliance.spool.recovery import recover_received
 
 log = logging.getLogger(__name__)
 
 REPAIR_S = 0.01  # of each turn of the loop
+COUNT_S = 5.0  # between two counts of the commitments
+TIDY_S = 3600.0
+STOP_S = 5.0  # for a report under way; one that is cut off is repeated after the start
 
 
 class Receive:
@@ -43,6 +51,9 @@ class Receive:
         self._spool: Spool | None = None
         self._door: Door | None = None
         self._scp: Scp | None = None
+        self._committing: Committing | None = None
+        self._is_repaired = False
+        self._counted = self._tidied = float("-inf")
 
     def start(self) -> None:
         """Open the port and accept. Raises CannotStart: port in use, certificate unusable, no folder to write to."""
@@ -69,6 +80,7 @@ class Receive:
             called=frozenset(title for project in projects for title in project.called),
         )
         self._callers = Callers(callers_file(self._config))
+        self._committing = self._commits(self._spool, self._door)
         house = House(
             scp,
             peers,
@@ -77,10 +89,13 @@ class Receive:
             tls=encryption,
             differs=differs if scp.strict_uids else None,
             callers=self._callers,
+            commits=lambda provenance: self._keeper(peers, provenance),
         )
         self._scp = Scp(self._listeners, house)
         self._scp.start()
         self._repair = recover_received(self._spool)
+        if self._committing is not None:
+            self._committing.start()
         log.info("listening", extra={"ports": [listener.port for listener in self._listeners]})
 
     @property
@@ -101,18 +116,58 @@ class Receive:
         if self._scp is not None and not self._scp.is_accepting:
             log.error("accepting callers ended unexpectedly; beginning again")
             self._scp.start()
-        self._repair.run_for(REPAIR_S)
+        self._is_repaired = not self._repair.run_for(REPAIR_S) or self._is_repaired
         self._callers.save()
+        if self._committing is not None:
+            self._look_after(self._committing)
         return False
 
     def stop(self) -> None:
         """Drain: reject new callers, let running associations finish up to ``drain_s``, then abort them."""
         if self._scp is not None:
             self._scp.drain(self._config.scp.drain_s)
+        if self._committing is not None:
+            self._committing.stop(STOP_S)
         if self._door is not None:
             self._door.close()
         if self._spool is not None:
             self._spool.close()
+
+    def _commits(self, spool: Spool, door: Door) -> Committing | None:
+        """Return what keeps and reports commitments; None where no peer is promised any, and none was."""
+        scp = self._config.scp
+        peers = [] if scp.peers == "any" else [peer for peer in scp.peers if peer.commitment is not None]
+        if not peers and not spool.layout.commitments.exists():
+            return None
+        return Committing(
+            spool,
+            peers,
+            scp.ae_title,
+            rowed_until=door.rowed_until,
+            is_repaired=lambda: self._is_repaired,
+            clock=time.time,
+            chance=random.SystemRandom().random,
+            failed=self._not_taken,
+        )
+
+    def _not_taken(self, peer: Peer, why: str) -> None:
+        if peer.commitment is not None:
+            self._callers.failed(peer.commitment.host, peer.ae_title, Trouble.REPORT_NOT_TAKEN, facts=why)
+
+    def _keeper(self, peers: Peers, provenance: Provenance) -> commitment.Keep | None:
+        peer, committing = peers.peer_of(provenance), self._committing
+        if committing is None or peer is None or peer.commitment is None:
+            return None
+        return lambda asked: committing.ask(peer, provenance, asked)
+
+    def _look_after(self, committing: Committing) -> None:
+        now = time.monotonic()
+        if now - self._counted >= COUNT_S:
+            self._counted = now
+            self._observed.commitments(committing.counts())
+        if now - self._tidied >= TIDY_S:
+            self._tidied = now
+            committing.tidy()
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

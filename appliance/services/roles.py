@@ -96,6 +96,7 @@ def _receive(config: Config, to: Published) -> Service:
             refused=metrics.refused,
             echoed=metrics.echoed,
             rows_waiting=metrics.rows_waiting,
+            commitments=metrics.commitments,
         ),
     )
 

@@ -20,6 +20,7 @@ from appliance.spool.journal import Journal, Passed
 from appliance.spool.journal_view import InsideCount, Trace
 from appliance.spool.layout import Inside
 from appliance.spool.settled import Settled
+from appliance.spool.standing import Standing
 
 __all__ = ["Passed", "Spool"]
 
@@ -253,6 +254,14 @@ class Spool:
     def known_digest(self, digest: str) -> list[Instance]:
         """Return the instances whose original's Data Set has this digest, the oldest first."""
         return self.journal.known_digest(digest)
+
+    def standings(self, sop_instances: Iterable[str]) -> dict[str, list[Standing]]:
+        """Return how each of these original SOP Instance UIDs stands: its rows, in order of arrival."""
+        return self.journal.standings(sop_instances)
+
+    def has_original(self, spool_id: str) -> bool:
+        """Whether the original is there as a file."""
+        return self.layout.find(spool_id) is not None
 
     def counts(self) -> list[InsideCount]:
         """Return the counts by state, outside, source and reason; its cost does not depend on the rows."""

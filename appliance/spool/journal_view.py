@@ -12,6 +12,7 @@ from appliance.model import Instance, Provenance, is_out_name, is_spool_id
 from appliance.reasons import Reason
 from appliance.spool.database import Database
 from appliance.spool.settings import Settings
+from appliance.spool.standing import Standing
 
 COLUMNS = (
     "id, round, state, source, project, calling_ae, called_ae, peer, clinic, item, received, sop_class, sop_instance,"
@@ -166,6 +167,19 @@ class JournalView:
                 (json.dumps(list(ids)),),
             ).fetchall()
         return {spool_id: (State(state), reason, bool(purged)) for spool_id, state, reason, purged in rows}
+
+    def standings(self, sop_instances: Iterable[str]) -> dict[str, list[Standing]]:
+        """Return how each of these original SOP Instance UIDs stands: its rows, in order of arrival. Unknown: none."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT sop_instance, id, sop_class, state, outside, reason FROM instance WHERE sop_instance <> ''"
+                " AND sop_instance IN (SELECT value FROM json_each(?)) ORDER BY id",
+                (json.dumps(list(sop_instances)),),
+            ).fetchall()
+        found: dict[str, list[Standing]] = {}
+        for sop_instance, spool_id, sop_class, state, outside, reason in rows:
+            found.setdefault(sop_instance, []).append(Standing(spool_id, sop_class, State(state), outside, reason))
+        return found
 
     def accepted(self, outs: Iterable[str], code: str) -> set[str]:
         """Return those outside names of ``outs`` whose instance has this reason accepted."""

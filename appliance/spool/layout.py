@@ -32,6 +32,7 @@ class Inside:
         self.quarantine = root / "quarantine"
         self.database = root / "journal.db"
         self.reports = root / "reports.db"
+        self.commitments = root / "commitments.db"
 
     def make(self) -> None:
         """Make every folder that a hot path needs, so that no hot path makes one."""

@@ -81,11 +81,16 @@ class Recovery:
             self.is_sound = True
         yield from self._steps_of_repair()
 
-    def run_for(self, seconds: float) -> None:
-        """Do what can be done in so many seconds, at least one step: a share of the time that others need too."""
+    def run_for(self, seconds: float) -> bool:
+        """Do what can be done in so many seconds, at least one step: a share of the time that others need too.
+
+        Return whether there may be more.
+        """
         until = time.monotonic() + seconds
-        while self.step() and time.monotonic() < until:
-            pass
+        while more := self.step():
+            if time.monotonic() >= until:
+                break
+        return more
 
     def finish(self) -> None:
         """Do all that is left."""

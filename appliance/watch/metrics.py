@@ -6,7 +6,7 @@ already know; ``clinic_id`` is the closed label of the source.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -79,6 +79,9 @@ class ReceiveMetrics:
         )
         self._echoes = Counter("appliance_echoes", "C-ECHOs answered.", ["source"], registry=registry)
         self._rows = Gauge("appliance_rows_waiting", "Durable files whose row is not yet written.", registry=registry)
+        self._commitments = Gauge(
+            "appliance_commitments", "Requests for storage commitment.", ["source", "state"], registry=registry
+        )
 
     def accepted(self, source: str) -> None:
         """An association was accepted."""
@@ -114,6 +117,12 @@ class ReceiveMetrics:
     def rows_waiting(self, count: int) -> None:
         """Durable files whose rows the journal has not taken yet."""
         self._rows.set(count)
+
+    def commitments(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many requests for storage commitment of each source are in each state."""
+        self._commitments.clear()
+        for (source, state), n in counts.items():
+            self._commitments.labels(self._source(source), _word(state.lower())).set(n)
 
     def _source(self, source: str) -> str:
         return source if source in self._sources else UNLISTED

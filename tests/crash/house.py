@@ -48,6 +48,16 @@ class House:
             [sys.executable, "-m", "tests.crash.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    def configure(self, **settings: Any) -> None:
+        """Change the configuration of what is started from now on."""
+        self.config.write_text(json.dumps(json.loads(self.config.read_text()) | settings))
+
+    @property
+    def scp(self) -> dict[str, Any]:
+        """The receiver's section of the configuration."""
+        found: dict[str, Any] = json.loads(self.config.read_text())["scp"]
+        return found
+
     def _settings(self) -> dict[str, Any]:
         return {
             "site": "crash",

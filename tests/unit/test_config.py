@@ -87,6 +87,22 @@ watch: {host: 127.0.0.1, port: 9112}
             "scp:\n  peers:\n    - {ae_title: 17}\n",
             "line 8: 'scp.peers[0].ae_title' must be a text; write it in quotes.",
         ),
+        (
+            "scp:\n  peers:\n    - {ae_title: CT, commitment: {promise: delivered, port: 104}}\n",
+            "line 8: scp.peers[0]: commitment needs a host: the peer has no single address",
+        ),
+        (
+            "scp:\n  peers:\n    - {ae_title: CT, commitment: {promise: delivered, port: 104, host: ct.example.org}}\n",
+            "line 8: scp.peers[0].commitment: host must be an IP address",
+        ),
+        (
+            "scp:\n  peers:\n    - {ae_title: CT, address: 10.1.2.3, commitment: {promise: custody, port: 104}}\n",
+            "line 8: 'scp.peers[0].commitment.promise' must be",
+        ),
+        (
+            "scp:\n  peers:\n    - {ae_title: CT, address: 10.1.2.3, commitment: {promise: delivered, port: 0}}\n",
+            "line 8: scp.peers[0].commitment: port must be 1 to 65535.",
+        ),
         ("scp:\n  peers:\n    - {ae_title: ' CT'}\n", "line 8: scp.peers[0]: ae_title must be 1 to 16 characters"),
         (
             "scp:\n  peers:\n    - {ae_title: CT, address: 10.1.2.3/24}\n",

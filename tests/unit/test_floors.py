@@ -31,6 +31,7 @@ WORDS = {
     "yamlfile": 1,
     "model": 2,
     "bounds": 2,
+    "commitment": 2,
     "delivery": 2,
     "notification": 2,
     "config": 3,

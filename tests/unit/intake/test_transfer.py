@@ -274,8 +274,12 @@ def test_each_status_has_a_consequence_and_a_comment_that_fits_its_element() -> 
         assert status.code == 0 or status.comment
 
 
-def test_only_a_durable_instance_or_an_echo_is_success() -> None:
-    assert {status for status in Status if status.code == 0} == {Status.STORED, Status.VERIFIED}
+def test_only_what_is_durable_or_an_echo_is_success() -> None:
+    assert {status for status in Status if status.code == 0} == {
+        Status.STORED,
+        Status.VERIFIED,
+        Status.COMMITMENT_ASKED,
+    }
 
 
 def test_roles_and_window_are_answered_when_asked_for(edge: Receiver) -> None:
