@@ -14,6 +14,7 @@ from appliance.bounds import Deidentify, Pixels
 from appliance.commitment import AE_TITLE_WORDS, Commitment, is_ae_title
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
+from appliance.keeping import Backup
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
 from appliance.notification import Notify
 from appliance.yamlfile import Network, demand
@@ -248,6 +249,7 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     watch: Watch = field(default_factory=Watch)
     notify: Notify | None = None  # left out: nobody is told by message
+    backup: Backup | None = None  # left out: no backup is made
     file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ COMMANDS = {
     "reconcile": ("appliance.cli.reconcile", "Show what destinations named as stored and do not have; send it again."),
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
+    "backup": ("appliance.cli.backup", "Back up everything but images, encrypted to the hospital's keys; put it back."),
     "audit": ("appliance.cli.audit", "Who did and decided what, and whether the record is whole."),
     "rules": ("appliance.cli.rules", "Check rules, and see what they do to an instance."),
     "pixels": ("appliance.cli.pixels", "Draw an image before and after its pixels are cleaned."),

@@ -30,8 +30,15 @@ file_path = click.Path(path_type=Path)
 @click.command("backup")
 @with_config
 @click.argument("file", type=file_path, metavar="FILE")
-@click.option("--to", "recipient", required=True, metavar="RECIPIENT", help="The hospital's public key: age1…")
-def backup(config_file: Path | None, as_json: bool, file: Path, recipient: str) -> int:
+@click.option(
+    "--to",
+    "recipients",
+    required=True,
+    multiple=True,
+    metavar="RECIPIENT",
+    help="A public key of the hospital: age1… Several: each opens it.",
+)
+def backup(config_file: Path | None, as_json: bool, file: Path, recipients: tuple[str, ...]) -> int:
     """Write mapping and pseudonym key to FILE, encrypted to the hospital's public key, while services go on.
 
     It is read again before it counts. Any age program opens it with the private key, which is nowhere here.
@@ -39,7 +46,7 @@ def backup(config_file: Path | None, as_json: bool, file: Path, recipient: str) 
     settings = load(config_file)
     with trusted(settings) as store:
         audited(settings, "mapping backup", about=str(file))
-        digest = write_backup(store, load_key(settings.mapping, make=False), recipient, file)
+        digest = write_backup(store, load_key(settings.mapping, make=False), recipients, file)
     if as_json:
         answer({"file": str(file), "bytes": file.stat().st_size, "sha256": digest})
     else:
@@ -62,12 +69,12 @@ def restore(config_file: Path | None, as_json: bool, file: Path | None, identity
     if file is None or identity is None:
         done = go_on(settings.mapping_store, load_key(settings.mapping, make=False), seen)
     else:
-        done = _restore(settings, file, _private_key(identity), seen)
+        done = _restore(settings, file, private_key(identity), seen)
     if as_json:
         lost = {"lost_lists": done.lost_lists, "lost_refusals": done.lost_refusals}
         answer({**lost, "aside": None if done.aside is None else str(done.aside)})
     else:
-        _tell(done)
+        tell_lost(done)
     return 0
 
 
@@ -99,7 +106,8 @@ def _put_key(place: Path, key: bytes) -> None:
     say(f"The pseudonym key was put back to {place}.")
 
 
-def _tell(done: Restored) -> None:
+def tell_lost(done: Restored) -> None:
+    """Say that the mapping is in place, and what it lost."""
     say("The mapping is in place." + (f" The one that was there lies at {done.aside}." if done.aside else ""))
     if done.lost_lists or done.lost_refusals:
         who = "everybody's images wait" if done.lost_refusals else "images of patients whom it does not know wait"
@@ -119,7 +127,7 @@ def _seen(settings: Config) -> Standing | None:
         journal.close()
 
 
-def _private_key(file: Path) -> str:
+def private_key(file: Path) -> str:
     """Return the private key in a file as age-keygen writes it: comments, then the key."""
     lines = [line.strip() for line in file.read_text(encoding="ascii", errors="replace").splitlines()]
     return next((line for line in lines if line.startswith("AGE-SECRET-KEY-")), "")

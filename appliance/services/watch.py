@@ -86,4 +86,6 @@ def services_of(config: Config) -> tuple[str, ...]:
 
 def watched_of(config: Config) -> Watched:
     """Return where to look at the services of this configuration."""
-    return Watched(config.state, config.site, config.spool.reserve_bytes, services_of(config))
+    return Watched(
+        config.state, config.site, config.spool.reserve_bytes, services_of(config), config.backup is not None
+    )

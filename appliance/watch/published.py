@@ -69,12 +69,17 @@ class Published:
 
     def write(self) -> None:
         """Replace the file now."""
-        make_folder(self.file.parent)
         now = list(self.registry.collect())
         names = {family.name for family in now}
-        part = self.file.with_suffix(".part")
-        part.write_bytes(exposition(merged([*now, *(family for family in self._before if family.name in names)])))
-        part.replace(self.file)
+        put(self.file, merged([*now, *(family for family in self._before if family.name in names)]))
+
+
+def put(file: Path, families: Iterable[Metric]) -> None:
+    """Replace a file of metrics: also by who does something now and then, and has no heartbeat."""
+    make_folder(file.parent)
+    part = file.with_suffix(".part")
+    part.write_bytes(exposition(families))
+    part.replace(file)
 
 
 def read(file: Path) -> list[Metric]:

@@ -24,12 +24,14 @@ class Watched:
     site           its name, a label
     reserve_bytes  below this much free space nothing is received
     services       the roles that ought to run
+    backs_up       whether the configuration asks for backups
     """
 
     state: Path
     site: str
     reserve_bytes: int
     services: tuple[str, ...]
+    backs_up: bool = False
 
     def families(self) -> list[Metric]:
         """What the services published last."""
@@ -77,6 +79,7 @@ def _machine(watched: Watched) -> Iterator[Metric]:
         "side",
     )
     yield _gauge("appliance_reserve_bytes", "Below this nothing is received.", {(): watched.reserve_bytes})
+    yield _gauge("appliance_backup_configured", "1 if backups are to be made.", {(): int(watched.backs_up)})
 
 
 def _rows(overview: Overview, now: float) -> Iterator[Metric]:

@@ -33,6 +33,7 @@ WORDS = {
     "bounds": 2,
     "commitment": 2,
     "delivery": 2,
+    "keeping": 2,
     "notification": 2,
     "config": 3,
 }

@@ -14,6 +14,7 @@ from appliance.deid.outcome import Minted
 from appliance.errors import CannotStart, RequestRefused
 from appliance.mapping import backup as backups
 from appliance.mapping import rotate as rotation
+from appliance.mapping import sealed as sealing
 from appliance.mapping.backup import backup, is_sound, unpack
 from appliance.mapping.csv_list import Line
 from appliance.mapping.forget import erase, person_behind, refuse_for_good
@@ -56,7 +57,7 @@ def hospital():
 def test_a_backup_holds_key_and_store_and_opens_with_the_hospitals_key(store, hospital, tmp_path):
     store.commit([ANNA, SCAN])
 
-    backup(store, KEY, f" {hospital.to_public()}\n", tmp_path / "b.age")
+    backup(store, KEY, [f" {hospital.to_public()}\n"], tmp_path / "b.age")
 
     (tmp_path / "out").mkdir()
     key, copy = unpack(tmp_path / "b.age", str(hospital), tmp_path / "out")
@@ -68,7 +69,7 @@ def test_a_backup_holds_key_and_store_and_opens_with_the_hospitals_key(store, ho
 
 def test_any_age_program_can_open_it(store, hospital, tmp_path):
     store.commit([ANNA])
-    backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+    backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
     body = (tmp_path / "b.age").read_bytes()
 
     assert body.startswith(b"age-encryption.org/v1\n-> X25519 ")
@@ -78,7 +79,7 @@ def test_any_age_program_can_open_it(store, hospital, tmp_path):
 
 
 def test_the_program_age_itself_opens_it(store, hospital, tmp_path):
-    backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+    backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
     (tmp_path / "key").write_text(str(hospital))
     try:
         done = subprocess.run(
@@ -94,7 +95,7 @@ def test_the_program_age_itself_opens_it(store, hospital, tmp_path):
 
 def test_neither_key_nor_original_stands_in_a_backup_and_nothing_is_left_beside_it(store, path, hospital, tmp_path):
     store.commit([ANNA])
-    backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+    backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
 
     body = (tmp_path / "b.age").read_bytes()
     assert KEY not in body
@@ -109,20 +110,20 @@ def test_neither_key_nor_original_stands_in_a_backup_and_nothing_is_left_beside_
 
 def test_what_is_no_public_key_and_what_would_be_overwritten_is_refused(store, hospital, tmp_path):
     with pytest.raises(RequestRefused, match="no public key"):
-        backup(store, KEY, str(hospital), tmp_path / "b.age")
+        backup(store, KEY, [str(hospital)], tmp_path / "b.age")
     (tmp_path / "b.age").write_text("precious")
     with pytest.raises(RequestRefused, match="there already"):
-        backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+        backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
 
     assert (tmp_path / "b.age").read_text() == "precious"
 
 
 def test_a_backup_that_does_not_read_back_is_not_there(store, hospital, tmp_path, monkeypatch):
-    real = backups.unpack
-    monkeypatch.setattr(backups, "unpack", lambda *given: (b"another key", real(*given)[1]))
+    real = sealing.contents
+    monkeypatch.setattr(sealing, "contents", lambda *given: real(*given) | {"pseudonym.key": "another"})
 
     with pytest.raises(RequestRefused, match="read again"):
-        backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+        backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
     assert list(tmp_path.glob("b.age*")) == []
 
 
@@ -130,15 +131,15 @@ def test_of_a_damaged_store_no_backup_is_made(store, hospital, tmp_path, monkeyp
     monkeypatch.setattr(backups, "is_sound", lambda _copy: False)
 
     with pytest.raises(RequestRefused, match="damaged, so no backup"):
-        backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+        backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
 
 
 def killed_while_it_reads_back(path, recipient, target):
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from appliance.mapping import backup; from appliance.mapping.store import MappingStore\n"
-        "backup.unpack = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "backup.backup(MappingStore(Path(sys.argv[1]), bytes(32)), bytes(32), sys.argv[2], Path(sys.argv[3]))\n"
+        "from appliance.mapping import backup, sealed; from appliance.mapping.store import MappingStore\n"
+        "sealed.contents = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "backup.backup(MappingStore(Path(sys.argv[1]), bytes(32)), bytes(32), [sys.argv[2]], Path(sys.argv[3]))\n"
     )
     arguments = [sys.executable, "-c", code.replace("bytes(32)", repr(KEY)), str(path), recipient, str(target)]
     return subprocess.run(arguments, check=False).returncode
@@ -151,7 +152,7 @@ def test_of_a_backup_that_was_killed_the_next_one_leaves_nothing_and_succeeds_at
     assert killed_while_it_reads_back(path, recipient, target) == -signal.SIGKILL
     assert list(path.parent.glob("backup-*")), "it was killed too early"
 
-    backup(store, KEY, recipient, target)
+    backup(store, KEY, [recipient], target)
 
     assert list(path.parent.glob("backup-*")) == []
     assert [each.name for each in target.parent.iterdir()] == ["mapping.age"]
@@ -159,32 +160,34 @@ def test_of_a_backup_that_was_killed_the_next_one_leaves_nothing_and_succeeds_at
 
 def test_while_a_backup_is_made_another_is_refused(store, path, hospital, tmp_path, monkeypatch):
     recipient = str(hospital.to_public())
-    monkeypatch.setattr("appliance.mapping.backup.unpack", lambda *_: backup(store, KEY, recipient, tmp_path / "b.age"))
+    monkeypatch.setattr(
+        "appliance.mapping.sealed.contents", lambda *_: backup(store, KEY, [recipient], tmp_path / "b.age")
+    )
 
     with pytest.raises(RequestRefused, match="Another backup is being made"):
-        backup(store, KEY, recipient, tmp_path / "a.age")
+        backup(store, KEY, [recipient], tmp_path / "a.age")
 
     assert not (tmp_path / "a.age").exists() and not (tmp_path / "b.age").exists()
 
 
 def test_a_folder_that_is_not_there_is_told_as_that(store, hospital, tmp_path):
     with pytest.raises(RequestRefused, match="unmounted is not there; nothing was written"):
-        backup(store, KEY, str(hospital.to_public()), tmp_path / "unmounted" / "a.age")
+        backup(store, KEY, [str(hospital.to_public())], tmp_path / "unmounted" / "a.age")
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(store, hospital, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backups, "_pack", full)
+    monkeypatch.setattr(sealing, "_pack", full)
     with pytest.raises(OSError, match="No space"):
-        backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+        backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
     assert list(tmp_path.glob("b.age*")) == []
 
 
 @pytest.mark.parametrize("spoil", ["cut", "changed", "stranger", "not a key"])
 def test_a_backup_that_is_not_whole_or_not_ours_to_open_is_refused(store, hospital, tmp_path, spoil):
-    backup(store, KEY, str(hospital.to_public()), tmp_path / "b.age")
+    backup(store, KEY, [str(hospital.to_public())], tmp_path / "b.age")
     body = bytearray((tmp_path / "b.age").read_bytes())
     identity = str(hospital)
     if spoil == "cut":
@@ -221,7 +224,7 @@ def test_an_age_file_of_something_else_is_no_backup(hospital, tmp_path, what):
 
 
 def test_a_reader_that_stops_early_lets_the_writer_end():
-    with backups._piped(lambda pipe: pipe.write(b"x" * (4 << 20))) as reader:
+    with sealing._piped(lambda pipe: pipe.write(b"x" * (4 << 20))) as reader:
         assert reader.read(1) == b"x"
 
 

@@ -1,0 +1,27 @@
+"""How an appliance is backed up, as its configuration says it; ``config`` holds the rest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.yamlfile import demand
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Where backups lie, who can open them, and how many are kept: the newest of each day, week and month."""
+
+    folder: Path
+    recipients: tuple[str, ...]  # public keys of the hospital (age1…): each opens every backup
+    daily: int = 7
+    weekly: int = 4
+    monthly: int = 12
+
+    def __post_init__(self) -> None:
+        demand(bool(self.recipients), "recipients must name at least one public key (age1…).")
+        for recipient in self.recipients:
+            demand(
+                recipient.startswith("age1"),
+                "recipients are public keys, which begin age1; the private one stays off this machine.",
+            )
+        demand(self.daily >= 1, "daily must be at least 1.")
+        demand(min(self.weekly, self.monthly) >= 0, "weekly and monthly must be at least 0.")
