@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from appliance.config import Config
+from appliance.services.books import Books
 from appliance.services.full_check import FullCheck
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
@@ -21,14 +22,21 @@ EVERY_S = 600.0
 PAGE = 500  # originals or rows removed in one step
 DAY_S = 86_400.0
 
+Told = Callable[[dict[str, int], int], None]  # what the comparison of books and disk found
+
+
+def _nobody(_missing: dict[str, int], _uncounted: int) -> None:
+    """Tell nobody."""
+
 
 class PurgeInside:
     """Removes originals, discarded instances and old rows of the inside once their time is over."""
 
     name = "purge-inside"
 
-    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, told: Told = _nobody, *, clock: Callable[[], float] = time.time) -> None:
         self._config = config
+        self._told = told
         self._clock = clock
         self._next = 0.0
 
@@ -37,13 +45,14 @@ class PurgeInside:
         self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
         self._reports = Reports(self._spool.layout.reports)
         self._repair = recover_purged(self._spool)
+        self._books = Books(self._spool, self._told)
         self._check = FullCheck(self._spool.journal.database, "deidentify", Requests(self._config.state / "requests"))
 
     def step(self) -> bool:
         """Remove at most a page of each kind; begin again EVERY_S seconds after there was nothing left."""
         now = self._clock()
         self._check.step(now)
-        if self._repair.step():
+        if self._repair.step() or self._books.step(now):
             return True
         if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
             return False
@@ -111,8 +120,8 @@ class Purge:
 
     name = "purge"
 
-    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
-        self._sides = (PurgeInside(config, clock=clock), PurgeOutside(config, clock=clock))
+    def __init__(self, config: Config, told: Told = _nobody, *, clock: Callable[[], float] = time.time) -> None:
+        self._sides = (PurgeInside(config, told, clock=clock), PurgeOutside(config, clock=clock))
 
     def start(self) -> None:
         """Open both sides."""

@@ -29,7 +29,7 @@ from appliance.watch.audit_check import AuditCheck
 from appliance.watch.changes import Changes
 from appliance.watch.expiry import Expiry
 from appliance.watch.messages import Messages
-from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, ReceiveMetrics
+from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, PurgeMetrics, ReceiveMetrics
 from appliance.watch.published import Published
 from appliance.watch.recall_audit import RecallAudit
 
@@ -72,9 +72,9 @@ def build(role: str, config: Config, to: Published, *, development: bool) -> Ser
         "inbox": partial(_inbox, config, to),
         "deidentify": partial(_deidentify, config, to, development=development),
         "forward": partial(_forward, config, to),
-        "purge-inside": partial(PurgeInside, config),
+        "purge-inside": lambda: PurgeInside(config, PurgeMetrics(to.registry).books),
         "purge-outside": partial(PurgeOutside, config),
-        "purge": partial(Purge, config),
+        "purge": lambda: Purge(config, PurgeMetrics(to.registry).books),
         "watch": partial(_watch, config, to),
     }
     if role not in builders:

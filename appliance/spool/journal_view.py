@@ -73,6 +73,21 @@ class Trace:
     history: tuple[Move, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A row whose image waits for something. ``outside``: what the outside said, "" or REJECTED."""
+
+    seq: int
+    id: str
+    state: State
+    outside: str
+
+    @property
+    def seen(self) -> State:
+        """The state that a person is shown."""
+        return self.state if self.state is not State.PASSED else State(self.outside or State.READY)
+
+
 class JournalView:
     """What can be asked of the journal."""
 
@@ -202,6 +217,28 @@ class JournalView:
                 (spool_id, limit),
             ).fetchall()
         return [_traced(row, ()) for row in rows]
+
+    def undelivered(self, after: int, limit: int) -> list[Undelivered]:
+        """Return the rows after a seq, in order of arrival, whose image waits for something and must have its file.
+
+        Not those that are known to have none (``original-missing``).
+        """
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT seq, id, state, outside FROM instance WHERE seq > :after AND purged = 0"
+                " AND (state IN ('RECEIVED', 'HELD', 'QUARANTINED') OR (state = 'PASSED' AND outside <> 'FORWARDED'))"
+                " AND reason <> :known ORDER BY seq LIMIT :limit",
+                {"after": after, "limit": limit, "known": Reason.ORIGINAL_MISSING.value},
+            ).fetchall()
+        return [Undelivered(seq, spool_id, State(state), outside) for seq, spool_id, state, outside in rows]
+
+    def uncounted(self) -> int:
+        """Return how far the counts are from the rows; 0 is right. Looks through all of them."""
+        with self.database.reading() as connection:
+            (wrong,) = connection.execute(
+                "SELECT abs((SELECT count(*) FROM instance) - (SELECT coalesce(sum(n), 0) FROM tally))"
+            ).fetchone()
+        return int(wrong)
 
     def withdrawable(self, limit: int) -> list[str]:
         """Return outside names of discarded instances whose rejected file the outside still keeps."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from appliance.lifecycle import VISIBLE
 from appliance.model import UNLISTED
 from appliance.reasons import Reason
 
@@ -245,6 +246,27 @@ class DeidentifyMetrics:
 
     def _source(self, source: str) -> str:
         return source if source in self._sources else UNLISTED
+
+
+class PurgeMetrics:
+    """What the daily comparison of the inside's books with the disk found."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._missing = Gauge(
+            "appliance_originals_missing",
+            "Images that wait and have no file, by state; it must be 0.",
+            ["state"],
+            registry=registry,
+        )
+        self._uncounted = Gauge(
+            "appliance_rows_uncounted", "How far the counts are from the rows; it must be 0.", registry=registry
+        )
+
+    def books(self, missing: Mapping[str, int], uncounted: int) -> None:
+        """The books were compared."""
+        for state in VISIBLE:
+            self._missing.labels(state.value).set(missing.get(state.value, 0))
+        self._uncounted.set(uncounted)
 
 
 class ForwardMetrics:

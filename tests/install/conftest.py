@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from tests.make.certificates import Authority
@@ -31,6 +32,7 @@ class Site:
 
     bundles       name -> file; acknowledged: SOP Instance UIDs that were answered with Success or taken
     authority     signs for callers of the encrypted port
+    identity      file with the hospital's private key: it opens the backups
     """
 
     host: Booted
@@ -38,6 +40,7 @@ class Site:
     bundles: dict[str, Path]
     inventory: Path
     authority: Authority
+    identity: Path
     acknowledged: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -76,7 +79,7 @@ def bundles(tmp_path_factory, wheels) -> dict[str, Path]:
     }
 
 
-def variables(bundle_file: Path, orthanc: Orthanc, authority: Authority) -> dict[str, Any]:
+def variables(bundle_file: Path, port: int, authority: Authority, hospital: str) -> dict[str, Any]:
     """What an inventory says of this site."""
     certificate, key = authority.sign("edge")
     return {
@@ -89,7 +92,7 @@ def variables(bundle_file: Path, orthanc: Orthanc, authority: Authority) -> dict
             "destinations": [
                 {
                     "name": "research",
-                    "url": f"http://127.0.0.1:{orthanc.port}/dicom-web",
+                    "url": f"http://127.0.0.1:{port}/dicom-web",
                     "existing": "kept",
                     "auth": {
                         "kind": "basic",
@@ -99,6 +102,7 @@ def variables(bundle_file: Path, orthanc: Orthanc, authority: Authority) -> dict
                 }
             ],
             "spool": {"reserve_gb": 0.1},
+            "backup": {"folder": "/var/backups/appliance", "recipients": [hospital]},
         },
         "appliance_secrets": {"research.password": PASSWORD},
         "appliance_destination_networks": ["127.0.0.1"],
@@ -123,5 +127,8 @@ def site(tmp_path_factory, request, bundles):
         )
         with orthanc:
             authority = Authority(tmp_path_factory.mktemp("tls"))
-            file = host.inventory(variables(bundles["now"], orthanc, authority))
-            yield Site(host, orthanc, bundles, file, authority)
+            hospital = pyrage.x25519.Identity.generate()
+            identity = tmp_path_factory.mktemp("hospital") / "identity"
+            identity.write_text(f"{hospital}\n")
+            file = host.inventory(variables(bundles["now"], orthanc.port, authority, str(hospital.to_public())))
+            yield Site(host, orthanc, bundles, file, authority, identity)

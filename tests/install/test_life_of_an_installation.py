@@ -5,14 +5,17 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pyrage
 import pytest
 
+from tests.install.conftest import PASSWORD
 from tests.make import make
-from tests.peers.booted import play
+from tests.peers.booted import Booted, play
 from tests.peers.caller import CT, EXPLICIT, Caller
+from tests.peers.orthanc import Orthanc
 from tests.peers.steady_caller import SteadyCaller
 
 HERE = Path(__file__).parent
@@ -345,6 +348,61 @@ def test_a_backup_brings_a_lost_mapping_back_with_the_same_pseudonyms(site, tmp_
     nothing_lost_nothing_twice(site, caller)
     assert {each["MainDicomTags"]["PatientID"] for each in site.orthanc.get("/patients?expand")} == patients
     assert site.host.run(f"ls {MAPPING} | grep -c restore; true").strip() == "0"
+
+
+def test_the_timers_make_a_backup_and_look_at_it(site):
+    for timer in ("appliance-backup", "appliance-backup-verify"):
+        assert site.host.is_active(f"{timer}.timer")
+        site.host.run(f"systemctl start {timer}.service")
+
+    told = json.loads(site.host.run("appliance backup list --json"))["backups"]
+    metrics = site.host.run("curl -s http://127.0.0.1:9112/metrics || wget -qO- http://127.0.0.1:9112/metrics")
+
+    assert len(told) == 1
+    assert site.host.run("stat -c '%U %a' /var/backups/appliance/*.age").split() == ["appliance-backup", "600"]
+    assert "appliance_backups_damaged 0.0" in metrics
+    assert "appliance_backup_timestamp_seconds 1." in metrics
+
+
+@pytest.mark.parametrize("service", ["backup", "backup-verify"])
+def test_what_makes_backups_is_shut_in_as_the_services_are(site, service):
+    shown = site.host.run(f"systemd-analyze security --no-pager appliance-{service}.service")
+
+    assert float(re.search(r"exposure level for .*: ([0-9.]+)", shown)[1]) <= MOST_EXPOSED
+
+
+def test_a_backup_makes_a_second_bare_host_the_same_appliance(site, tmp_path, request, record_property):
+    """The first host is gone; the second has nothing but the inventory, the backup and the hospital's key."""
+    fetched = play("backup", site.inventory, variables={"appliance_backup_folder": str(tmp_path)})
+    assert fetched.ok, fetched.output[-3000:]
+    (backup,) = tmp_path.glob("*.age")
+    known = json.loads(site.host.run("appliance queue --json"))["states"]
+    patients = {each["MainDicomTags"]["PatientID"] for each in site.orthanc.get("/patients?expand")}
+    suite = request.node.callspec.params["site"]
+    (tmp_path / "hosts").mkdir()
+    with Booted(tmp_path / "hosts", suite, name="second") as host:
+        cloud = Orthanc(tmp_path / "cloud", user="edge", password=PASSWORD, within=host.within(), address=host.address)
+        with cloud:
+            inventory = json.loads(site.inventory.read_text())["appliance"]["vars"]
+            inventory["appliance_config"]["destinations"][0]["url"] = f"http://127.0.0.1:{cloud.port}/dicom-web"
+            began = time.monotonic()
+            played = play(
+                "site",
+                host.inventory(inventory),
+                variables={"appliance_backup": str(backup), "appliance_identity": str(site.identity)},
+            )
+            record_property("seconds from a bare host to the appliance of before", round(time.monotonic() - began))
+            assert played.ok, played.output[-3000:]
+            states = json.loads(host.run("appliance queue --json"))["states"]
+            assert {name: n for name, n in states.items() if n} == {name: n for name, n in known.items() if n}
+            with SteadyCaller(host.address, 11112, image("second"), calling=b"CT1") as caller:
+                host.wait_until(lambda: cloud.count() >= 1)
+            assert caller.given_up == []
+            assert {each["MainDicomTags"]["PatientID"] for each in cloud.get("/patients?expand")} <= patients
+            assert host.run("ls /run/appliance-restore 2>&1; true").endswith("No such file or directory\n")
+            again = play("site", host.inventory(inventory))
+            assert again.ok, again.output[-3000:]
+            assert again.changes() == []
 
 
 def test_no_patient_is_in_the_journal_of_the_host(site):
