@@ -3,6 +3,7 @@
     README.txt                            what this is, and how it is put back
     pseudonym.key, mapping.db             who is behind every pseudonym (``mapping.backup``)
     journal.db, reports.db, outbox.db     what came, what was done to it, where it went
+    commitments.db                        which modalities wait to be told
     audit/audit.jsonl                     who decided what
     config/…, rules/…                     the configuration and the rules in force; no password, no token
 

@@ -128,7 +128,7 @@ def _key_to_put(config: Config, key: bytes) -> Path | None:
 
 def _is_unused(config: Config, key: bytes) -> bool:
     """Whether nobody has a pseudonym by the key that is here, nor anything came: an installation just made."""
-    if not all(copies.is_empty(each) for each in databases(config.state) if each.name != "reports.db"):
+    if not all(copies.is_empty(each) for each in databases(config.state) if each.name in ("journal.db", "outbox.db")):
         return False
     if not config.mapping_store.exists():
         return True

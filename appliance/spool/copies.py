@@ -8,8 +8,8 @@ from pathlib import Path
 from appliance.spool.database import DATABASE_MODE
 from appliance.spool.files import fsync_folder, make_folder
 
-NAMES = {"inside": ("journal.db", "reports.db"), "outside": ("outbox.db",)}
-_OF_INSTANCES = {"instance", "report"}  # tables with a row for each
+NAMES = {"inside": ("journal.db", "reports.db", "commitments.db"), "outside": ("outbox.db",)}
+_OF_INSTANCES = {"instance", "report", "request"}  # tables with a row for each
 _BESIDE = ("", "-wal", "-shm")
 
 
