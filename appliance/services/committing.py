@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +37,11 @@ SHORTEST_PAUSE_S = 5.0  # after the first report that a peer did not take
 LONGEST_PAUSE_S = 600.0
 KEPT_S = 30 * 86_400.0  # what ended is remembered this long
 HOUR_S = 3600.0
+
+LOST = (
+    "the requests for commitment were damaged and begun anew: who waits for a report gets none, and keeps its"
+    " instances, which are here and go their way. Look at the disk; have the modalities ask again"
+)
 
 Report = Callable[[Commitment, str, Sequence[Event]], Iterator[int]]
 
@@ -92,16 +98,16 @@ class Committing:
         self._is_ours = False
         self._stopping = threading.Event()
         self._asked = {key: threading.Event() for key in self._peers}
-        self._threads = [
-            threading.Thread(target=self._run, args=(key, peer), name=f"{peer.source}-commitment", daemon=True)
-            for key, peer in self._peers.items()
-        ]
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin to look and report."""
         if self._commitments.was_set_aside is not None:
-            _told_lost()
-        for thread in self._threads:
+            log.error(LOST)
+        for key, peer in self._peers.items():
+            # A daemon: a peer that does not answer holds up the end of the process no longer than ``stop`` says.
+            thread = threading.Thread(target=self._run, args=(key, peer), name=f"{peer.source}-commitment", daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -117,7 +123,10 @@ class Committing:
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Return how many requests there are by source and state."""
-        return {(source, state.value): n for (source, state), n in self._commitments.counts().items()}
+        found: dict[tuple[str, CommitmentState], int] = {}
+        with self._mending():
+            found = self._commitments.counts()
+        return {(source, state.value): n for (source, state), n in found.items()}
 
     def ask(self, peer: Peer, provenance: Provenance, asked: Asked) -> Status:
         """Keep a request, durably, and return what is answered."""
@@ -158,22 +167,24 @@ class Committing:
         promised = peer.commitment
         assert promised is not None  # noqa: S101 - only such peers have a thread
         now = self._clock()
+        due: list[Request] = []
+        waiting: list[tuple[Request, float]] = []
         ready: list[_Judged] = []
-        try:
+        with self._mending():
             due = self._commitments.due(key, now, AT_ONCE)
-        except DatabaseDamaged:
-            self._commitments.set_aside()
-            _told_lost()
-            return True
         for request in due:
             failures = self._judge(request, promised, now)
             if failures is None:
                 wait = min(max(LOOK_S, (now - request.asked_at) / 10), LONGEST_LOOK_S)
-                self._commitments.look_again([request], now + wait)
+                waiting.append((request, now + wait))
             elif request.settled and now - request.settled > promised.report_hours * HOUR_S:
                 self._give_up(request, peer)
             else:
                 ready.append(_Judged(request, failures))
+        if waiting:
+            self._commitments.look_again(waiting)
+        if len(due) == AT_ONCE:
+            self._asked[key].set()  # there may be more: go on at once
         by_name: dict[str, list[_Judged]] = {}
         for each in ready:
             by_name.setdefault(each.request.called_ae, []).append(each)
@@ -198,9 +209,10 @@ class Committing:
 
     def _is_sure(self, request: Request, now: float) -> bool:
         """Whether every file that came before the request has its row, as far as can be told."""
-        if now - request.asked_at < SURE_S or not self._is_repaired():
+        age_s = now - request.asked_at
+        if 0 <= age_s < SURE_S or not self._is_repaired():
             return False
-        return self._rowed_until().timestamp() > request.asked_at
+        return age_s < 0 or self._rowed_until().timestamp() > request.asked_at  # or the clock was set back since
 
     def _report(self, peer: Peer, promised: Commitment, called: str, judged: Sequence[_Judged]) -> bool:
         self._commitments.begun([each.request for each in judged], self._clock())
@@ -229,7 +241,7 @@ class Committing:
         log.info("commitment reported", extra={"source": peer.source, "accepted": committed, "refused": failed})
 
     def _refused(self, request: Request, peer: Peer, status: int) -> None:
-        self._commitments.look_again([request], self._clock() + self._pause(request.attempts + 1))
+        self._commitments.look_again([(request, self._clock() + self._pause(request.attempts + 1))])
         log.warning(
             "a report of commitment was refused; it is repeated, and the peer keeps its instances until then",
             extra={"source": peer.source, "status": status, "attempts": request.attempts + 1},
@@ -248,8 +260,10 @@ class Committing:
     def tidy(self) -> None:
         """Forget what ended long ago, and give up what is open of peers that are promised nothing any more."""
         now = self._clock()
-        self._commitments.forget(now - KEPT_S)
-        lost = self._commitments.give_up_others(self._peers, now)
+        lost = 0
+        with self._mending():
+            self._commitments.forget(now - KEPT_S)
+            lost = self._commitments.give_up_others(self._peers, now)
         if lost:
             log.error(
                 "reports of commitment were given up: their peers are no longer promised any in scp.peers. Their"
@@ -262,12 +276,14 @@ class Committing:
             self._is_ours = self._is_ours or self._lock.take()
             return self._is_ours
 
+    @contextmanager
+    def _mending(self) -> Iterator[None]:
+        """Begin a damaged database anew; what was to be done with it is left undone."""
+        try:
+            yield
+        except DatabaseDamaged:
+            self._commitments.set_aside()
+            log.error(LOST)
+
     def _pause(self, failures: int) -> float:
         return backoff(failures, self._chance(), shortest_s=SHORTEST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
-
-
-def _told_lost() -> None:
-    log.error(
-        "the requests for commitment were damaged and begun anew: who waits for a report gets none, and keeps its"
-        " instances, which are here and go their way. Look at the disk; have the modalities ask again"
-    )

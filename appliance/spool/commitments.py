@@ -15,6 +15,7 @@ from pathlib import Path
 
 from appliance.dicom.commitment import Asked, Reference
 from appliance.errors import ApplianceError
+from appliance.spool.backoff import LONGEST_S
 from appliance.spool.database import Database, DatabaseDamaged
 
 VERSION = 1
@@ -117,13 +118,14 @@ class Commitments:
     def due(self, peer: str, now: float, limit: int) -> list[Request]:
         """Return open requests of ``peer`` that are to be looked at, the longest due first.
 
-        At most ``limit``, and so many that they have about MOST_INSTANCES together.
+        At most ``limit``, and so many that they have about MOST_INSTANCES together. What is put off for longer than
+        anything is was put off by a clock that was wrong, and is due.
         """
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT number, source, called_ae, asked, transaction_uid, instances, settled, attempts FROM request"
-                " WHERE peer = ? AND state = 'OPEN' AND due <= ? ORDER BY due LIMIT ?",
-                (peer, now, limit),
+                " WHERE peer = ? AND state = 'OPEN' AND (due <= ? OR due > ?) ORDER BY due LIMIT ?",
+                (peer, now, now + LONGEST_S, limit),
             ).fetchall()
         found: list[Request] = []
         instances = 0
@@ -135,12 +137,12 @@ class Commitments:
                 break
         return found
 
-    def look_again(self, requests: Iterable[Request], due: float) -> None:
-        """Let these wait until ``due``. Not durable: looked at too early, nothing is lost."""
+    def look_again(self, dues: Iterable[tuple[Request, float]]) -> None:
+        """Let each wait until its moment. Not durable: looked at too early, nothing is lost."""
         with self._database.writing(durably=False) as connection:
             connection.executemany(
                 "UPDATE request SET due = ? WHERE number = ? AND state = 'OPEN'",
-                [(due, request.number) for request in requests],
+                [(due, request.number) for request, due in dues],
             )
 
     def begun(self, requests: Iterable[Request], now: float) -> None:

@@ -7,13 +7,14 @@ the end-to-end tests use the real one.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance import config
 from appliance.intake import tls
 from appliance.intake.association import House
 from appliance.intake.callers import Callers
+from appliance.intake.commitment import Keep
 from appliance.intake.door import Door, Entry
 from appliance.intake.listening import listeners
 from appliance.intake.observed import Observed
@@ -139,9 +140,13 @@ def receiver(
     project_of: Callable[[str], str] | None = None,
     called: frozenset[str] = frozenset(),
     differs: Callable[[Entry], bool] | None = None,
+    commit: Keep | None = None,
     **section: object,
 ) -> Iterator[Receiver]:
-    """Run a receiver on loopback; ``section`` is the configuration's scp section."""
+    """Run a receiver on loopback; ``section`` is the configuration's scp section.
+
+    commit  keeps requests for storage commitment of every caller
+    """
     scp = config.Scp(**{"ae_title": "EDGE", "host": "127.0.0.1", "port": 0, "drain_s": 0, **section})  # type: ignore[arg-type]
     seen = Seen()
     shelf = Shelf(root)
@@ -151,6 +156,7 @@ def receiver(
     peers = Peers(scp, called=called, **({"project_of": project_of} if project_of else {}))
     callers = Callers(root / "callers.json")
     house = House(scp, peers, door, seen.observed(), tls=encryption, differs=differs, callers=callers)
+    house = replace(house, commits=lambda _provenance: commit)
     running = Scp(opened, house)
     running.start()
     try:

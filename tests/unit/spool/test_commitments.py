@@ -80,10 +80,16 @@ def test_what_is_put_off_is_due_later_and_the_longest_due_comes_first(kept):
         ask(kept, Asked(f"9.{number}", ONE.references), at=100.0 + number)
     first = kept.due("CT1", 200.0, 1)
 
-    kept.look_again(first, 150.0)
+    kept.look_again((each, 150.0) for each in first)
 
     assert [each.asked.transaction for each in kept.due("CT1", 149.0, 10)] == ["9.1", "9.2"]
     assert [each.asked.transaction for each in kept.due("CT1", 150.0, 10)] == ["9.1", "9.2", "9.0"]
+
+
+def test_what_a_wrong_clock_put_off_for_a_day_is_due(kept):
+    ask(kept, at=100.0 + 86_400)
+
+    assert len(kept.due("CT1", 100.0, 10)) == 1
 
 
 def test_no_more_are_looked_at_together_than_memory_is_meant_for(kept, monkeypatch):
