@@ -219,7 +219,8 @@ class Committing:
         events = [event_of(each.request.asked, each.failures) for each in judged]
         taken = 0
         try:
-            for each, status in zip(judged, self._send(promised, called, events), strict=False):
+            # The statuses first: asked for one more than there are, their sender releases the association.
+            for status, each in zip(self._send(promised, called, events), judged, strict=True):
                 if status:
                     self._refused(each.request, peer, status)
                 else:

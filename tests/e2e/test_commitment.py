@@ -48,6 +48,7 @@ def test_what_was_just_sent_is_committed_to_and_reported_on_an_association_of_ou
         assert modality.ask(edge.port, "9.1", [(CT, "1.2.1"), (CT, "1.2.2")]) == 0
 
         report = modality.report("9.1")
+        assert until(lambda: modality.released), "our association was not ended as it should"
     assert (report.kind, report.committed, report.failed) == (1, ["1.2.1", "1.2.2"], {})
     assert (report.calling, report.called) == ("EDGE", "CT1"), "called back as it called us"
 

@@ -42,8 +42,10 @@ class Modality:
     ae_title: str = "CT1"
     answers: list[int] = field(default_factory=list)
     takes_roles: bool = True
+    host: str = "127.0.0.1"
     port: int = 0
     reports: list[Report] = field(default_factory=list)
+    released: int = 0  # associations that whoever reported ended as it should
 
     def __enter__(self) -> Self:
         self.port = self.port or free_port()
@@ -57,16 +59,26 @@ class Modality:
         entity = AE(ae_title=self.ae_title)
         roles = {"scu_role": False, "scp_role": True} if self.takes_roles else {}
         entity.add_supported_context(PUSH_MODEL, ExplicitVRLittleEndian, **roles)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._came)]
-        self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._came), (evt.EVT_RELEASED, self._released)]
+        self._server = entity.start_server((self.host, self.port), block=False, evt_handlers=handlers)
 
     def stop(self) -> None:
         self._server.shutdown()
 
     def ask(
-        self, port: int, transaction: str, references: Sequence[tuple[str, str]], *, action: int = 1, **changes: Any
+        self,
+        port: int,
+        transaction: str,
+        references: Sequence[tuple[str, str]],
+        *,
+        action: int = 1,
+        edge: str = "127.0.0.1",
+        **changes: Any,
     ) -> int | None:
-        """Ask by N-ACTION and return the status; None where the context was not accepted."""
+        """Ask by N-ACTION and return the status; None where the context was not accepted.
+
+        edge  address of the receiver; changes: attributes of the request
+        """
         wanted = Dataset()
         wanted.TransactionUID = transaction
         wanted.ReferencedSOPSequence = [_reference(*each) for each in references]
@@ -75,7 +87,7 @@ class Modality:
         entity = AE(ae_title=self.ae_title)
         entity.add_requested_context(PUSH_MODEL, ExplicitVRLittleEndian)
         role = build_role(PUSH_MODEL, scu_role=True, scp_role=True)
-        association = entity.associate("127.0.0.1", port, ae_title="EDGE", ext_neg=[role])
+        association = entity.associate(edge, port, ae_title="EDGE", ext_neg=[role])
         if not association.is_established:
             return None
         try:
@@ -91,6 +103,9 @@ class Modality:
 
     def of(self, transaction: str) -> list[Report]:
         return [each for each in self.reports if each.transaction == transaction]
+
+    def _released(self, _event: evt.Event) -> None:
+        self.released += 1
 
     def _came(self, event: evt.Event) -> tuple[int, None]:
         status = self.answers.pop(0) if self.answers else 0
