@@ -14,6 +14,7 @@ from appliance.config import Config, Destination
 from appliance.deid.ruleset import load_rules
 from appliance.delivery import is_covered
 from appliance.errors import CannotLook, CannotStart, ConfigError
+from appliance.intake.commitment_report import NotTaken, report
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
@@ -59,6 +60,7 @@ def examine(settings: Config) -> list[Finding]:
         _clock,
         _ports,
         _certificates,
+        _commitments,
         _inbox,
         _watches,
         _destinations,
@@ -190,6 +192,22 @@ def _certificates(settings: Config) -> Iterator[Finding]:
     except (OSError, ssl.SSLError) as error:
         what = f"The certificate {tls.certificate} or its key cannot be used: {error.strerror or error}."
         yield Finding("tls", Severity.ERROR, what, "The receiver does not start. Check scp.tls in the configuration.")
+
+
+def _commitments(settings: Config) -> Iterator[Finding]:
+    """Call each peer that is promised storage commitment, as for a report, and tell it nothing."""
+    for peer in () if settings.scp.peers == "any" else settings.scp.peers:
+        if peer.commitment is None:
+            continue
+        name = f"commitment {peer.ae_title}"
+        place = f"{peer.commitment.ae_title} at {peer.commitment.host} port {peer.commitment.port}"
+        try:
+            list(report(peer.commitment, settings.scp.ae_title, []))
+        except NotTaken as error:
+            do = "Its images are kept and it keeps its own. Compare commitment in scp.peers with what it listens on."
+            yield Finding(name, Severity.WARNING, f"{place} takes no reports of storage commitment: {error}.", do)
+        else:
+            yield _fine(name, f"{place} takes reports of storage commitment.")
 
 
 def _inbox(settings: Config) -> Iterator[Finding]:

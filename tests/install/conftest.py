@@ -17,6 +17,7 @@ import pytest
 
 from tests.make.certificates import Authority
 from tests.peers.booted import ROOT, Booted, testhost
+from tests.peers.committed import Modality
 from tests.peers.orthanc import Orthanc, orthanc_binary
 from tools import bundle
 
@@ -32,6 +33,7 @@ class Site:
 
     bundles       name -> file; acknowledged: SOP Instance UIDs that were answered with Success or taken
     authority     signs for callers of the encrypted port
+    committed     a modality on this machine that is promised storage commitment
     identity      file with the hospital's private key: it opens the backups
     """
 
@@ -41,6 +43,7 @@ class Site:
     inventory: Path
     authority: Authority
     identity: Path
+    committed: Modality
     acknowledged: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -130,5 +133,9 @@ def site(tmp_path_factory, request, bundles):
             hospital = pyrage.x25519.Identity.generate()
             identity = tmp_path_factory.mktemp("hospital") / "identity"
             identity.write_text(f"{hospital}\n")
-            file = host.inventory(variables(bundles["now"], orthanc.port, authority, str(hospital.to_public())))
-            yield Site(host, orthanc, bundles, file, authority, identity)
+            said = variables(bundles["now"], orthanc.port, authority, str(hospital.to_public()))
+            with Modality("CT2", host=host.gateway) as committed:
+                granted = {"promise": "in-custody", "port": committed.port}
+                peer = {"ae_title": committed.ae_title, "address": committed.host, "commitment": granted}
+                said["appliance_config"]["scp"]["peers"].append(peer)
+                yield Site(host, orthanc, bundles, host.inventory(said), authority, identity, committed)

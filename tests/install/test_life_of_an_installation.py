@@ -154,6 +154,19 @@ def test_the_encrypted_port_takes_from_whoever_shows_a_certificate_of_the_hospit
     site.acknowledged.append(data.SOPInstanceUID)
 
 
+def test_a_modality_that_is_promised_commitment_is_called_back_by_the_shut_in_receiver(site):
+    data = image("committed")(1)
+    uid = str(data.SOPInstanceUID)
+    with Caller(11112, host=site.host.address) as caller:
+        assert caller.request({1: (CT, [EXPLICIT])}, calling=b"CT2").rejected is None
+        assert caller.store(1, CT, uid, make.data_set(data)) == 0
+    site.acknowledged.append(uid)
+
+    assert site.committed.ask(11112, "2.25.1", [(CT, uid)], edge=site.host.address) == 0
+
+    assert site.committed.report("2.25.1").committed == [uid]
+
+
 def test_a_caller_from_elsewhere_is_refused_by_firewall_and_socket(site):
     elsewhere = "203.0.113.77"
     site.host.run(f"ip route add {elsewhere} via {site.host.gateway}")
@@ -214,13 +227,15 @@ MAY_CALL_ITSELF = {"forward", "watch"}  # this machine's loopback, where Orthanc
 def test_a_service_can_open_write_and_reach_what_is_its_own_and_nothing_else(site, service):
     loopback, denied = f"127.0.0.1:{site.orthanc.port}", f"{site.host.address}:{site.orthanc.port}"
 
-    could = probe(site.host, service, {"read": READS, "write": WRITES, "connect": [loopback, denied]})
+    peer = f"{site.host.gateway}:{site.committed.port}"  # it asked for storage commitment, so it gets reports
+    could = probe(site.host, service, {"read": READS, "write": WRITES, "connect": [loopback, denied, peer]})
 
     done = {act for act, outcome in could.items() if outcome == "done"}
     assert done == {
         *(f"read {path}" for path in MAY_READ[service]),
         *(f"write {folder}" for folder in {*MAY_WRITE[service], TEMPORARY, "/dev/shm"}),
         *([f"connect {loopback}"] if service in MAY_CALL_ITSELF else []),
+        *([f"connect {peer}"] if service == "receive" else []),
     }
 
 

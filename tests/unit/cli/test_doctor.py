@@ -11,7 +11,9 @@ from appliance.cli.main import main
 from appliance.mapping.store import MappingStore
 from appliance.watch.published import Published
 from tests.make.site import configured
-from tests.peers.patience import PATIENCE_S
+from tests.peers.committed import Modality
+from tests.peers.patience import PATIENCE_S, until
+from tests.peers.ports import free_port
 
 
 @pytest.fixture
@@ -146,6 +148,21 @@ def test_a_port_that_another_program_has_is_an_error_and_ours_is_not(tmp_path, e
     assert foreign["severity"] == "error"
     assert "ss -ltnp" in foreign["do"]
     assert ours["severity"] == "ok"
+
+
+def test_a_peer_that_is_promised_commitment_is_called_and_told_nothing(tmp_path, examine):
+    with Modality() as there:
+        gone = free_port()
+        granted = "{{ae_title: {}, commitment: {{promise: in-custody, host: 127.0.0.1, port: {}, timeout_s: 5}}}}"
+        peers = ", ".join(granted.format(*each) for each in (("CT1", there.port), ("CT2", gone)))
+        found = examine(configured(tmp_path, quiet_scp(f", peers: [{peers}, {{ae_title: CT3}}]")))[1]
+        assert until(lambda: there.released)
+
+    assert {name for name in found if name.startswith("commitment")} == {"commitment CT1", "commitment CT2"}
+    assert found["commitment CT1"][0]["severity"] == "ok"
+    assert found["commitment CT2"][0]["severity"] == "warning"
+    assert "Connection refused" in found["commitment CT2"][0]["what"]
+    assert there.reports == []
 
 
 def test_a_clock_behind_what_was_written_is_a_warning(tmp_path, examine):
