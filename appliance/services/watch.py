@@ -7,10 +7,12 @@ from typing import Protocol
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.spool.overview import Overview, Unreadable
+from appliance.services.status import sample, shown
+from appliance.spool.overview import Overview
 from appliance.watch.health import problems
 from appliance.watch.scrape import Watched, scrape
-from appliance.watch.status_page.page import POLICY, Shown, html
+from appliance.watch.status_page.page import POLICY, html
+from appliance.watch.trend import Trend
 from appliance.watch.web import Page, Web, as_json
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' exposition format
@@ -30,8 +32,9 @@ class Watch:
     def __init__(self, config: Config, *, chores: Sequence[Chore] = (), clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._clock = clock
-        self._chores = chores
         self._watched = watched_of(config)
+        self._trend = Trend(lambda now: sample(self._watched, now), clock)
+        self._chores = (*chores, self._trend)
 
     def start(self) -> None:
         """Open the port. Raises CannotStart when it cannot be had."""
@@ -70,13 +73,8 @@ class Watch:
         return as_json({"ready": not found, "site": self._config.site, "problems": told}, status)
 
     def _index(self) -> Page:
-        found = [(each.what, each.do) for each in problems(self._watched, self._overview, self._clock)]
-        try:
-            tally, oldest = self._overview.tally(), self._overview.oldest_waiting(self._clock())
-            shown = Shown(self._config.site, __version__, tally, oldest, self._overview.destinations(), found)
-        except Unreadable:
-            shown = Shown(self._config.site, __version__, None, {}, {}, found)
-        return Page(html(shown).encode(), "text/html; charset=utf-8", policy=POLICY)
+        found = shown(self._config, self._watched, self._overview, self._trend, self._clock())
+        return Page(html(found).encode(), "text/html; charset=utf-8", policy=POLICY)
 
 
 def services_of(config: Config) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from appliance.spool.layout import Inside, Outside
 from appliance.spool.missing import Missing
 from appliance.spool.outbox_view import Delivery, Left
 from appliance.spool.recalls import Recalled, Wanted
+from appliance.spool.shape import Ages, Study, newest_rules, newest_studies, ready_by_age, waiting_by_age
 from appliance.spool.tally import Tally, tally
 
 GATED = "GATED"  # a delivery that waits for an operator's leave
@@ -125,6 +126,24 @@ class Overview:
         """Return destination -> when it was last asked for everything, POSIX seconds."""
         with _told():
             return self._outside.missing.asked_last()
+
+    def by_age(self, tally: Tally, now: float) -> dict[State, Ages]:
+        """Return what waits by state and age; costs as much as looking through an index of what waits."""
+        people = (State.HELD, State.QUARANTINED, State.REJECTED)
+        reasons = {state: [code for of, code in tally.by_reason if of is state] for state in people}
+        with _told():
+            inside = waiting_by_age(self._inside.database, reasons, now)
+            return {**inside, State.READY: ready_by_age(self._outside.database, now)}
+
+    def newest_studies(self, limit: int) -> list[Study]:
+        """Return the studies of which something came to the outside last, the newest first."""
+        with _told():
+            return newest_studies(self._outside.database, limit)
+
+    def newest_rules(self) -> str:
+        """Return the digest of the rules that made the newest instance, "" before there is one."""
+        with _told():
+            return newest_rules(self._outside.database)
 
     def waiting_for(self, reason: Reason, *, after: str, limit: int) -> list[Instance]:
         """Return what is held, quarantined, discarded or rejected for ``reason``, in order of arrival, after an id.

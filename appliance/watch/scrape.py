@@ -38,6 +38,10 @@ class Watched:
         files = sorted(file for side in SIDES for file in (self.state / side / "metrics").glob("*.prom"))
         return [family for file in files for family in read(file)]
 
+    def merged(self) -> list[Metric]:
+        """The same, one family for each name."""
+        return merged(self.families())
+
     def heartbeats(self) -> dict[str, float]:
         """When each service last took a step, seconds since the epoch; none that never did."""
         return {
@@ -59,7 +63,7 @@ class Watched:
 
 def scrape(watched: Watched, overview: Overview, clock: Callable[[], float]) -> bytes:
     """Return everything in Prometheus' text format; ``appliance_rows_readable`` is 0 when the rows cannot be read."""
-    families = merged(watched.families())
+    families = watched.merged()
     families.extend(_machine(watched))
     families.append(_gauge("appliance_clock_seconds", "This machine's clock, since the epoch.", {(): clock()}))
     try:

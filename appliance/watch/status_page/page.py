@@ -1,19 +1,21 @@
-"""The status page as HTML: the flow as a picture, what waits, sources, destinations, and what needs a person.
+"""The status page as HTML: the flow as a picture, what needs a person, what waits, studies, both ends, the machine.
 
-Read only, no script, nothing from elsewhere. It shows counts and configured names; never an id, a UID or a detail
-of an instance.
+Read only, no script, nothing from elsewhere. It shows counts, configured names and pseudonymous study UIDs; never an
+id, an original UID or a detail of an instance.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 
 from appliance.lifecycle import VISIBLE, State
 from appliance.reasons import Reason
+from appliance.spool.shape import Study
 from appliance.spool.tally import Tally
 from appliance.watch.status_page.flow import NAMES, picture
+from appliance.watch.status_page.shown import Machine, Rows, Sender, Shown
+from appliance.watch.status_page.tables import Cell, ago, lasted, size, table
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--paper:#fff;--box:#f3f5f7;--line:#8c959f;--warn:#9a3b00}
@@ -28,7 +30,12 @@ stroke-width:2}
 svg marker path{fill:var(--line)}
 .wide{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.3rem .8rem .3rem 0;text-align:left;
 border-bottom:1px solid var(--line);vertical-align:top}tbody th{font-weight:400}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
+tbody th{overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}
+td:last-child:not(.n){min-width:12rem}
+@media(max-width:40rem){thead{position:absolute;clip-path:inset(50%)}table,tbody,tr,tbody th,td,td.n{display:block;
+text-align:left;border:0;padding:.1rem 0}tr{border-bottom:1px solid var(--line);padding:.5rem 0}
+tbody th{font-weight:600}
+td::before{content:attr(data-head) ": ";color:var(--soft)}td:empty{display:none}}
 .problem{border-left:.3rem solid var(--warn);padding-left:.8rem}
 """
 POLICY = (
@@ -36,41 +43,24 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 EVERY_S = 30  # the page asks for itself again after so long
+SOON_S = 30 * 86_400.0  # what ends within so long is worth a word
 _REASONS = {reason.value: reason.words for reason in Reason}
 _FOR_A_PERSON = (State.QUARANTINED, State.REJECTED, State.HELD)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the page is made of.
-
-    tally         None when the rows cannot be read
-    oldest        seconds for which the oldest has waited, by state
-    destinations  destination -> delivery state -> how many
-    problems      (what, what to do), as /health/ready tells them
-    """
-
-    site: str
-    version: str
-    tally: Tally | None
-    oldest: Mapping[State, float]
-    destinations: Mapping[str, Mapping[str, int]]
-    problems: Iterable[tuple[str, str]]
+_AGES = ("under 1 h", "1 h to 1 day", "1 to 7 days", "over 7 days")
 
 
 def html(shown: Shown) -> str:
     """Return the whole page."""
     rows = (
-        "<p>The rows cannot be read now, so nothing is counted.</p>"
-        if shown.tally is None
-        else _rows(shown, shown.tally)
+        "<p>The rows cannot be read now, so nothing is counted.</p>" if shown.rows is None else _rows(shown, shown.rows)
     )
     title = f"{escape(shown.site)}: image gateway"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="refresh" content="{EVERY_S}"><style>{STYLE}</style></head><body>'
-        f"<header><h1>{title}</h1></header><main>{_problems(shown.problems)}{rows}</main>"
+        f"<header><h1>{title}</h1></header><main>{_problems(shown.problems)}{rows}{_senders(shown)}"
+        f"{_machine(shown)}</main>"
         f'<footer><p class="soft">Version {escape(shown.version)}. Renewed every {EVERY_S} s. '
         "No patient is named here. "
         'See also <a href="/health/ready">health</a> and <a href="/metrics">metrics</a>.</p></footer></body></html>\n'
@@ -82,28 +72,38 @@ def _problems(problems: Iterable[tuple[str, str]]) -> str:
     return f"<section><h2>Health</h2>{told or '<p>Every service works.</p>'}</section>"
 
 
-def _rows(shown: Shown, tally: Tally) -> str:
+def _rows(shown: Shown, rows: Rows) -> str:
+    tally = rows.tally
     states = [state for state in VISIBLE if any(of is state for of, _ in tally.by_source)]
     sources = sorted({source for _, source in tally.by_source})
-    kinds = sorted({kind for counts in shown.destinations.values() for kind in counts})
     return (
-        f"<section><h2>Flow</h2>{picture(tally)}</section>"
-        + _table("Waiting", ("State", "Oldest"), [(NAMES[s], _age(t)) for s, t in shown.oldest.items()])
-        + _table(
+        f"<section><h2>Flow</h2>{picture(tally)}<p>{_pace(shown.machine)}</p></section>"
+        + table("What needs a person", ("State", "Reason", "Images", "What to do"), _for_a_person(tally))
+        + table("Waiting, by age", ("State", "Oldest", *_AGES), _by_age(rows))
+        + table(
+            "Newest studies",
+            ("Study (pseudonymous)", "Came", "Delivered", "On the way", "Refused", "Last change", "What to do"),
+            [_study(each, shown.now) for each in rows.studies],
+        )
+        + table(
             "Sources",
             ("Source", *(NAMES[state] for state in states)),
             [(source, *(tally.by_source.get((state, source), 0) for state in states)) for source in sources],
         )
-        + _table(
-            "Destinations",
-            ("Destination", *(kind.capitalize() for kind in kinds)),
-            [(name, *(counts.get(kind, 0) for kind in kinds)) for name, counts in sorted(shown.destinations.items())],
-        )
-        + _table("What needs a person", ("State", "Reason", "Images", "What to do"), _for_a_person(tally))
+        + _destinations(shown, rows)
     )
 
 
-def _for_a_person(tally: Tally) -> list[tuple[str | int, ...]]:
+def _pace(machine: Machine) -> str:
+    if machine.received is None:
+        return "Rates are known when the page has been served for some minutes."
+    sent = ", ".join(
+        f"{escape(name)} {rate:,.0f}" for name, rate in sorted(machine.forwarded.items()) if rate is not None
+    )
+    return f"In the last hour {machine.received:,.0f} images came; delivered: {sent or 'none'}."
+
+
+def _for_a_person(tally: Tally) -> list[tuple[Cell, ...]]:
     return [
         (NAMES[state], *_words(code, n))
         for (state, code), n in sorted(tally.by_reason.items(), key=lambda each: -each[1])
@@ -118,32 +118,93 @@ def _words(code: str, count: int) -> tuple[str, int, str]:
     return f"{code}: {_REASONS[code].what}", count, _REASONS[code].advice
 
 
-def _table(title: str, heads: Iterable[str], rows: Iterable[tuple[str | int, ...]]) -> str:
-    body = "".join(_row(*row) for row in rows)
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    # What is wider than a telephone scrolls, by keyboard too.
-    filled = (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+def _by_age(rows: Rows) -> list[tuple[Cell, ...]]:
+    return [
+        (NAMES[state], lasted(rows.oldest[state]) if rows.oldest.get(state) else "", *rows.ages[state])
+        for state in VISIBLE
+        if any(rows.ages.get(state, ()))
+    ]
+
+
+def _study(each: Study, now: float) -> tuple[Cell, ...]:
+    came = {state: each.states.get(state, 0) for state in (State.FORWARDED, State.READY, State.REJECTED)}
+    return (each.study, sum(came.values()), *came.values(), ago(now, each.last), _advice(each))
+
+
+def _advice(each: Study) -> str:
+    """Return one sentence: what is to be done about a study."""
+    if each.states.get(State.REJECTED):
+        return "A destination refused some of it: 'appliance quarantine list' says why."
+    if each.missing:
+        return f"Missing where it was delivered: {each.missing}. 'appliance reconcile' says more."
+    if each.states.get(State.READY):
+        return "Nothing: it is on its way."
+    return "Nothing: all that passed is delivered."
+
+
+def _destinations(shown: Shown, rows: Rows) -> str:
+    kinds = sorted({kind for counts in rows.destinations.values() for kind in counts})
+    return table(
+        "Destinations",
+        ("Destination", "State", *(kind.capitalize() for kind in kinds), "Missing there", "Last asked what it has"),
+        [
+            (
+                name,
+                "paused: it fails, and is tried again" if name in shown.machine.paused else "works",
+                *(counts.get(kind, 0) for kind in kinds),
+                rows.missing.get(name, 0),
+                ago(shown.now, rows.asked[name]) if name in rows.asked else "not asked",
+            )
+            for name, counts in sorted(rows.destinations.items())
+        ],
     )
-    return f"<section><h2>{title}</h2>{filled if body else '<p>Nothing.</p>'}</section>"
 
 
-def _row(first: str | int, *others: str | int) -> str:
-    return f'<tr><th scope="row">{escape(str(first))}</th>{"".join(map(_cell, others))}</tr>'
+def _senders(shown: Shown) -> str:
+    return table(
+        "Senders in trouble",
+        ("Sender", "When", "What happened", "What to do"),
+        [_sender(each, shown.now) for each in shown.senders],
+        empty="No association failed lately.",
+    )
 
 
-def _cell(value: str | int) -> str:
-    return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f"<td>{escape(value)}</td>"
+def _sender(each: Sender, now: float) -> tuple[Cell, ...]:
+    return (each.source, ago(now, each.at) + (", works again" if each.works_again else ""), each.what, each.do)
 
 
-def _age(seconds: float) -> str:
-    if not seconds:
-        return "none waits"
+def _machine(shown: Shown) -> str:
+    machine = shown.machine
+    facts: list[tuple[Cell, ...]] = [
+        (f"Disk, {side}", f"{size(free)} free{_forecast(hours)}") for side, (free, hours) in machine.free.items()
+    ]
+    facts.append(("Backup", _backup(machine, shown.now)))
+    facts += [
+        (f"Ends: {name}", _end(at - shown.now)) for name, at in sorted(machine.ends.items(), key=lambda each: each[1])
+    ]
+    if shown.rows is not None and shown.rows.rules:
+        facts.append(("Rules of the newest image", f"{shown.rows.rules[:16]}…"))
+    facts.append(("Version", shown.version))
+    return table("This machine", ("What", "How it is"), facts)
+
+
+def _forecast(hours: float | None) -> str:
     return (
-        f"{seconds / 3600:.1f} h"
-        if seconds >= 3600
-        else f"{seconds / 60:.0f} min"
-        if seconds >= 60
-        else f"{seconds:.0f} s"
+        "; it does not fill, as far as is known" if hours is None else f"; full in {lasted(hours * 3600)} at this pace"
     )
+
+
+def _backup(machine: Machine, now: float) -> str:
+    if not machine.backs_up:
+        return "none is configured: see backup in 'appliance config example'"
+    if machine.backup is None:
+        return "none was made yet: appliance backup make"
+    looked = "nobody looked at it yet" if machine.verified is None else f"looked at {ago(now, machine.verified)}"
+    harm = f"; {machine.damaged} damaged: appliance backup verify" if machine.damaged else ""
+    return f"made {ago(now, machine.backup)}, {looked}{harm}"
+
+
+def _end(seconds: float) -> str:
+    if seconds <= 0:
+        return "has ended: renew it now"
+    return f"in {lasted(seconds)}" + (": renew it" if seconds < SOON_S else "")
