@@ -6,6 +6,7 @@ import click
 
 from appliance.cli.checks import Finding, Severity, examine
 from appliance.cli.options import answer, load, say, with_config
+from appliance.cli.sent_through import send_through
 from appliance.errors import ConfigError
 
 EXIT = {Severity.OK: 0, Severity.WARNING: 1, Severity.ERROR: 2}
@@ -14,10 +15,18 @@ MARK = {Severity.OK: "ok     ", Severity.WARNING: "warning", Severity.ERROR: "ER
 
 @click.command("doctor")
 @with_config
-def command(config_file: Path | None, as_json: bool) -> int:
-    """Examine configuration, key, disk, ports, destinations and inbox. Exit status: 0 fine, 1 warnings, 2 errors."""
+@click.option("--send", is_flag=True, help="Also store an invented image at each destination, and look for it there.")
+def command(config_file: Path | None, as_json: bool, send: bool) -> int:
+    """Examine configuration, key, disk, ports, destinations and inbox. Exit status: 0 fine, 1 warnings, 2 errors.
+
+    With --send an invented image (Patient ID APPLIANCE-DOCTOR) is stored twice under one UID at each destination with
+    a url: whether it keeps or replaces is compared with existing, and it is deleted again where recall is configured.
+    """
     try:
-        findings = examine(load(config_file))
+        settings = load(config_file)
+        findings = examine(settings)
+        if send:
+            findings += [each for there in settings.destinations if there.url for each in send_through(there)]
     except ConfigError as error:
         findings = [Finding("configuration", Severity.ERROR, str(error), "Mend the file, then run this again.")]
     worst = max((finding.severity for finding in findings), default=Severity.OK)

@@ -1,6 +1,7 @@
 """A backup of a working site, put back on a second host: the same people, the same history, nothing invented."""
 
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -122,6 +123,34 @@ def test_on_a_fresh_host_the_same_patient_has_the_same_pseudonym_and_what_was_kn
     assert said.index("backup make") < said.index("backup restored")
     texts = {path.name for path in Path(put["texts"]).iterdir()}
     assert f"config-{first.site.file.name}" in texts
+
+
+def test_what_an_administrator_puts_back_is_the_group_s_to_use(working, sites, identity):
+    """The services are other users: what they open must be theirs to write, whatever the administrator's umask."""
+    first, _, _ = working
+    told = first.json("backup", "make")[1]
+    first.stop()
+    second = sites("second")
+    as_on_a_fresh_host(second)
+    for side in ("inside", "outside", "mapping", "audit"):
+        (second.site.state / side).mkdir()
+    before = os.umask(0o022)
+    try:
+        assert second.run("backup", "restore", told["file"], "--identity", str(identity))[0] == 0
+    finally:
+        os.umask(before)
+
+    names = (
+        "inside/journal.db",
+        "inside/reports.db",
+        "outside/outbox.db",
+        "mapping/mapping.db",
+        "mapping/mapping.lock",
+    )
+    modes = {name: (second.site.state / name).stat().st_mode & 0o777 for name in (*names, "audit/audit.jsonl")}
+    assert modes == dict.fromkeys(modes, 0o660)
+    locks = [path.stat().st_mode & 0o040 for path in second.site.state.glob("*side/*.lock")]
+    assert locks and all(locks)
 
 
 def test_what_waited_and_whose_image_is_gone_is_told_and_taken_when_it_is_sent_again(working, sites, identity):
