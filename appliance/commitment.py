@@ -27,6 +27,7 @@ class Commitment:
     port: int  # where the peer takes reports
     host: str = ""  # an IP address, since the receiver asks no name server; left out: the peer's, if it is a single one
     ae_title: str = ""  # left out: the peer's
+    tls: bool = False  # true: reports go encrypted, by certificate, key and client_ca of scp.tls
     deliver_hours: float = 72.0  # delivered: what is not delivered by then is reported as failed
     report_hours: float = 72.0  # a report that the peer does not take is repeated for this long, then given up
     timeout_s: float = 30.0  # for connecting, and for each answer

@@ -102,6 +102,12 @@ class Scp:
             self.tls is None or self.port == 0 or self.tls.port != self.port,
             "port must differ from tls.port: the encrypted port stands beside the plain one.",
         )
+        promised = [peer.commitment for peer in (() if self.peers == "any" else self.peers)]
+        demand(
+            not any(each is not None and each.tls for each in promised)
+            or (self.tls is not None and self.tls.client_ca is not None),
+            "peers: commitment.tls needs scp.tls with client_ca: by these we and the peer know each other.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from appliance.deid.ruleset import load_rules
 from appliance.delivery import is_covered
 from appliance.errors import CannotLook, CannotStart, ConfigError
 from appliance.intake.commitment_report import NotTaken, report
+from appliance.intake.tls import client_context
 from appliance.mapping.keys import key_place, load_key
 from appliance.mapping.store import MappingStore
 from appliance.outlet.probe import probe
@@ -202,8 +203,9 @@ def _commitments(settings: Config) -> Iterator[Finding]:
         name = f"commitment {peer.ae_title}"
         place = f"{peer.commitment.ae_title} at {peer.commitment.host} port {peer.commitment.port}"
         try:
-            list(report(peer.commitment, settings.scp.ae_title, []))
-        except NotTaken as error:
+            encryption = client_context(settings.scp.tls) if peer.commitment.tls and settings.scp.tls else None
+            list(report(peer.commitment, settings.scp.ae_title, [], encryption=encryption))
+        except (NotTaken, CannotStart) as error:
             do = "Its images are kept and it keeps its own. Compare commitment in scp.peers with what it listens on."
             yield Finding(name, Severity.WARNING, f"{place} takes no reports of storage commitment: {error}.", do)
         else:

@@ -7,6 +7,7 @@ role unanswered.
 
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -38,19 +39,17 @@ class NotTaken(ApplianceError):
     """The peer could not be called, or gave no answer; the message is a phrase that says which."""
 
 
-def report(to: Commitment, calling: str, events: Sequence[Event]) -> Iterator[int]:
+def report(
+    to: Commitment, calling: str, events: Sequence[Event], *, encryption: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Call the peer, and yield for each event in turn the status that it was answered with; 0: taken.
 
     Raises NotTaken when the peer accepts no association or context, or stops answering: events without a status are
     not taken. Each connection, request and pause is waited for ``to.timeout_s`` at most.
+
+    encryption  of peers with ``to.tls``
     """
-    try:
-        sock = socket.create_connection((to.host, to.port), timeout=to.timeout_s)
-    except OSError as error:
-        raise NotTaken(f"the peer could not be reached: {error.strerror or 'no answer'}") from None
-    with sock:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with _connected(to, encryption) as sock:
         wire = Wire(sock, idle_s=to.timeout_s)
         try:
             syntax, longest = _associated(wire, to, calling)
@@ -61,6 +60,25 @@ def report(to: Commitment, calling: str, events: Sequence[Event]) -> Iterator[in
             raise NotTaken(_WORDS.get(over.end, "the peer broke the protocol")) from None
         except Malformed:
             raise NotTaken("the peer's answer could not be read") from None
+
+
+def _connected(to: Commitment, encryption: ssl.SSLContext | None) -> socket.socket:
+    if to.tls and encryption is None:
+        raise NotTaken("it wants TLS, and scp.tls has none")
+    try:
+        sock = socket.create_connection((to.host, to.port), timeout=to.timeout_s)
+    except OSError as error:
+        raise NotTaken(f"the peer could not be reached: {error.strerror or 'no answer'}") from None
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not to.tls or encryption is None:
+        return sock
+    try:
+        return encryption.wrap_socket(sock)
+    except OSError as error:
+        sock.close()
+        why = getattr(error, "reason", None) or type(error).__name__
+        raise NotTaken(f"the TLS handshake failed: {why}") from None
 
 
 def _associated(wire: Wire, to: Commitment, calling: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""TLS for the receiver: TLS 1.2 or newer, client certificates if asked for. Source: PS3.15 B.12 (BCP 195)."""
+"""TLS for the receiver and its reports: 1.2 or newer, client certificates if asked for. PS3.15 B.12 (BCP 195)."""
 
 import socket
 import ssl
@@ -12,7 +12,18 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
 
 def server_context(tls: config.Tls) -> ssl.SSLContext:
     """Return the context of the encrypted port; raises CannotStart when a file is missing or does not fit."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    return _loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)
+
+
+def client_context(tls: config.Tls) -> ssl.SSLContext:
+    """Return the context of calls to peers: both show certificates of ``client_ca``. Raises as ``server_context``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Peers are called by address, and certificates of modalities name whatever their vendor put there.
+    context.check_hostname = False
+    return _loaded(context, tls)
+
+
+def _loaded(context: ssl.SSLContext, tls: config.Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     try:

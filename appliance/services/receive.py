@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from appliance.config import Config, Peer
@@ -12,6 +13,7 @@ from appliance.errors import CannotStart
 from appliance.intake import commitment, tls
 from appliance.intake.association import House
 from appliance.intake.callers import Callers
+from appliance.intake.commitment_report import report
 from appliance.intake.door import Door
 from appliance.intake.listening import Listener, listeners
 from appliance.intake.observed import Observed
@@ -139,6 +141,8 @@ class Receive:
         peers = [] if scp.peers == "any" else [peer for peer in scp.peers if peer.commitment is not None]
         if not peers and not spool.layout.commitments.exists():
             return None
+        encrypts = any(peer.commitment.tls for peer in peers if peer.commitment is not None)
+        encryption = tls.client_context(scp.tls) if encrypts and scp.tls is not None else None
         return Committing(
             spool,
             peers,
@@ -148,6 +152,7 @@ class Receive:
             clock=time.time,
             chance=random.SystemRandom().random,
             failed=self._not_taken,
+            send=partial(report, encryption=encryption),
         )
 
     def _not_taken(self, peer: Peer, why: str) -> None:

@@ -1,5 +1,6 @@
 """Storage commitment between a real requestor and the receive service in a process of its own."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import requests
 
 from tests.crash.house import House
+from tests.make.certificates import Authority
 from tests.make.make import ct, file
 from tests.peers.caller import CT, EXPLICIT, MR, Caller
 from tests.peers.committed import Modality
@@ -98,6 +100,23 @@ def test_a_peer_that_leaves_the_roles_unanswered_gets_its_report(tmp_path):
         modality.ask(edge.port, "9.1", [(CT, "1.2.1")])
 
         assert modality.report("9.1").committed == ["1.2.1"]
+
+
+def test_a_peer_that_wants_tls_gets_its_report_encrypted(tmp_path):
+    hospital = Authority(tmp_path / "tls")
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=hospital.certificate)
+    theirs.load_cert_chain(*hospital.sign("ct1"))
+    theirs.verify_mode = ssl.CERT_REQUIRED
+    certificate, key = hospital.sign("edge")
+    files = {"port": 0, "certificate": str(certificate), "key": str(key), "client_ca": str(hospital.certificate)}
+    with Modality(tls=theirs) as modality:
+        granted = {"promise": "in-custody", "host": "127.0.0.1", "port": modality.port, "tls": True}
+        scp = {"tls": files, "peers": [{"ae_title": "CT1", "commitment": granted}]}
+        with ReceiveProcess(tmp_path / "edge", scp=scp) as edge:
+            send(edge, "1.2.1")
+            modality.ask(edge.port, "9.1", [(CT, "1.2.1")])
+
+            assert modality.report("9.1").committed == ["1.2.1"]
 
 
 def test_ten_thousand_instances_are_reported_in_one(tmp_path, modality):

@@ -5,6 +5,7 @@ with Modality() as modality:
     report = modality.report("1.2.3")          # waits for it
 """
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -43,6 +44,7 @@ class Modality:
     answers: list[int] = field(default_factory=list)
     takes_roles: bool = True
     host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None  # of the port that takes reports
     port: int = 0
     reports: list[Report] = field(default_factory=list)
     released: int = 0  # associations that whoever reported ended as it should
@@ -60,7 +62,9 @@ class Modality:
         roles = {"scu_role": False, "scp_role": True} if self.takes_roles else {}
         entity.add_supported_context(PUSH_MODEL, ExplicitVRLittleEndian, **roles)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._came), (evt.EVT_RELEASED, self._released)]
-        self._server = entity.start_server((self.host, self.port), block=False, evt_handlers=handlers)
+        self._server = entity.start_server(
+            (self.host, self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
 
     def stop(self) -> None:
         self._server.shutdown()

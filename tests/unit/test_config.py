@@ -88,6 +88,11 @@ watch: {host: 127.0.0.1, port: 9112}
             "line 8: 'scp.peers[0].ae_title' must be a text; write it in quotes.",
         ),
         (
+            "scp:\n  peers:\n    - {ae_title: CT, address: 10.1.2.3,"
+            " commitment: {promise: delivered, port: 104, tls: true}}\n",
+            "line 7: scp: peers: commitment.tls needs scp.tls with client_ca",
+        ),
+        (
             "scp:\n  peers:\n    - {ae_title: CT, commitment: {promise: delivered, port: 104}}\n",
             "line 8: scp.peers[0]: commitment needs a host: the peer has no single address",
         ),

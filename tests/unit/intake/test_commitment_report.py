@@ -1,17 +1,24 @@
 """Reports to peers of every kind: those that answer, those that refuse, those that say nothing or nonsense."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from appliance.commitment import Commitment
+from appliance.config import Tls
 from appliance.dicom.commitment import Asked, Reference, event_of
 from appliance.intake.commitment_report import NotTaken, report
+from appliance.intake.tls import client_context
+from tests.make.certificates import Authority
 from tests.peers.caller import EXPLICIT, IMPLICIT, item, pdu
+from tests.peers.committed import Modality
 from tests.peers.ports import free_port
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
@@ -164,6 +171,45 @@ def test_whatever_else_a_peer_does_the_report_is_not_taken_and_it_is_told_why(
 def test_a_peer_that_is_not_there_is_told_as_that() -> None:
     with pytest.raises(NotTaken, match="could not be reached: Connection refused"):
         list(report(Commitment("in-custody", free_port(), "127.0.0.1", "CT1", timeout_s=1), "EDGE", [EVENT]))
+
+
+def _encrypted(authority: Authority, name: str = "ct1") -> ssl.SSLContext:
+    """A peer's context: it shows a certificate of ``authority`` and wants one."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.certificate)
+    context.load_cert_chain(*authority.sign(name))
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _ours(authority: Authority) -> ssl.SSLContext:
+    certificate, key = authority.sign("edge")
+    return client_context(Tls(certificate, key, client_ca=authority.certificate))
+
+
+def test_a_peer_of_the_hospital_s_authority_gets_its_report_encrypted(tmp_path: Path) -> None:
+    hospital = Authority(tmp_path / "hospital")
+    with Modality(tls=_encrypted(hospital)) as modality:
+        to = Commitment("in-custody", modality.port, "127.0.0.1", "CT1", tls=True, timeout_s=5)
+
+        assert list(report(to, "EDGE", [EVENT], encryption=_ours(hospital))) == [0]
+
+        assert modality.report("9.1").kind == 1
+        with pytest.raises(NotTaken):
+            list(report(replace(to, tls=False), "EDGE", [EVENT]))
+
+
+def test_a_peer_of_another_authority_or_without_tls_is_told_nothing(tmp_path: Path) -> None:
+    hospital, other = Authority(tmp_path / "hospital"), Authority(tmp_path / "other", "Other CA")
+    for context in (_encrypted(other), None):
+        with Modality(tls=context) as modality:
+            to = Commitment("in-custody", modality.port, "127.0.0.1", "CT1", tls=True, timeout_s=2)
+
+            with pytest.raises(NotTaken, match="TLS handshake failed"):
+                list(report(to, "EDGE", [EVENT], encryption=_ours(hospital)))
+            with pytest.raises(NotTaken, match="it wants TLS"):
+                list(report(to, "EDGE", [EVENT]))
+
+            assert modality.reports == []
 
 
 def test_what_was_taken_before_a_peer_broke_off_stays_taken() -> None:
