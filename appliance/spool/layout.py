@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from appliance.model import is_out_name, is_spool_id
@@ -48,7 +49,8 @@ class Inside:
 
     def find(self, spool_id: str) -> Path | None:
         """Where the original lies, or None if it is nowhere."""
-        places = (self.original(spool_id), *(self.quarantined(spool_id, reason) for reason in Reason))
+        # Lazily: of ten thousand that are asked for together, nearly all lie in the first place.
+        places = chain([self.original(spool_id)], (self.quarantined(spool_id, reason) for reason in Reason))
         return next((place for place in places if place.is_file() and not place.is_symlink()), None)
 
     def shards(self) -> Iterator[Path]:
