@@ -33,6 +33,10 @@ def _check_source(source: str) -> None:
     demand(source != UNLISTED, f"source must not be '{UNLISTED}', the name of whoever is not configured.")
 
 
+def _check_quota(quota_gb: float | None) -> None:
+    demand(quota_gb is None or quota_gb > 0, "quota_gb must be more than 0; left out, there is none.")
+
+
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """Where the key of the pseudonyms is. Missing, or not the key the store was made with: no start."""
@@ -64,10 +68,12 @@ class Peer:
     address: Network | None = None  # IP or CIDR; left out: any address
     source: str = ""  # its name in ids, paths and metrics; left out: made of the AE title
     release: Release | None = None  # overrides the site's
+    quota_gb: float | None = None  # overrides spool.quota_gb
     commitment: Commitment | None = None  # left out: it is offered no storage commitment
 
     def __post_init__(self) -> None:
         demand(is_ae_title(self.ae_title), AE_TITLE_WORDS)
+        _check_quota(self.quota_gb)
         if self.commitment is not None:
             object.__setattr__(self, "commitment", self.commitment.of_peer(self.ae_title, self.address))
         if not self.source:
@@ -116,8 +122,10 @@ class Clinic:
 
     source: str = ""  # left out: made of the folder's name; two clinics may share one only if both say so
     release: Release | None = None
+    quota_gb: float | None = None  # overrides spool.quota_gb
 
     def __post_init__(self) -> None:
+        _check_quota(self.quota_gb)
         if self.source:
             _check_source(self.source)
 
@@ -168,7 +176,7 @@ class Inbox:
                 f"clinics '{known.get(source)}' and '{folder}' would both be called '{source}'. Give each a source.",
             )
             known[source] = folder
-            self.clinics[folder] = Clinic(source, clinic.release)
+            self.clinics[folder] = Clinic(source, clinic.release, clinic.quota_gb)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +209,10 @@ class Spool:
     """The disk."""
 
     reserve_gb: float = 2.0  # below this, senders are told to retry later
+    quota_gb: float | None = None  # originals of one source on the disk; beyond, it is told to retry later
 
     def __post_init__(self) -> None:
+        _check_quota(self.quota_gb)
         demand(self.reserve_gb >= 0, "reserve_gb must be at least 0.")
 
     @property

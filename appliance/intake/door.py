@@ -16,6 +16,7 @@ from typing import Protocol, Self
 from appliance.dicom.meta import FileMeta, provenance_to_meta
 from appliance.errors import SpoolFull
 from appliance.intake.observed import Observed
+from appliance.intake.quota import Quotas
 from appliance.model import Arrival, Provenance, spool_id
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class Door:
     spool   the inside
     role    ``receive`` or ``inbox``: names this process's receiving folder
     clock   aware UTC; nonce: 6 to 12 of [a-z0-9], different each time
+    quotas  None: no source has one
     """
 
     def __init__(
@@ -140,8 +142,10 @@ class Door:
         nonce: Callable[[], str] = _nonce,
         observed: Observed | None = None,
         batch_s: float = BATCH_S,
+        quotas: Quotas | None = None,
     ) -> None:
         self._spool = spool
+        self._quotas = quotas
         self._receiving = spool.receiving(role)
         self._clock = clock
         self._nonce = nonce
@@ -171,8 +175,11 @@ class Door:
     def begin(self, provenance: Provenance, sop_class: str, sop_instance: str, transfer_syntax: str) -> Entry:
         """Return an entry whose File Meta is written; its Data Set follows by ``write``.
 
-        Raises SpoolFull under the reserve or when the journal is hopelessly behind, OSError when the disk fails.
+        Raises SpoolFull under the reserve, when the source is over its quota or when the journal is hopelessly behind,
+        OSError when the disk fails.
         """
+        if self._quotas is not None:
+            self._quotas.demand_room(provenance.source, self._unrowed)
         if len(self._waiting) >= MOST_WAITING:
             raise SpoolFull(
                 f"The journal has not taken {MOST_WAITING} rows, whose files are safe. "
@@ -206,8 +213,18 @@ class Door:
         )
         with self._lock:
             self._waiting.append(arrival)
+        if self._quotas is not None:
+            self._quotas.took(provenance.source, entry.size)
         self._one_waits.set()
         return arrival
+
+    def _unrowed(self) -> dict[str, int]:
+        """Return source -> bytes of the kept files that have no row yet."""
+        found: dict[str, int] = {}
+        with self._lock:
+            for each in self._waiting:
+                found[each.provenance.source] = found.get(each.provenance.source, 0) + each.size
+        return found
 
     def _journal(self) -> None:
         """Commit what waits, a batch at a time, until closed; a journal that fails is asked again."""

@@ -15,6 +15,7 @@ from appliance.intake.associate import Context, is_uid
 from appliance.intake.dimse import Command
 from appliance.intake.door import Door, Entry
 from appliance.intake.observed import Observed
+from appliance.intake.quota import OverQuota
 from appliance.intake.sop_classes import STORAGE_COMMITMENT, VERIFICATION
 from appliance.intake.statuses import Status
 from appliance.intake.wire import AbortReason, End, Fragment, Over, Wire
@@ -211,5 +212,6 @@ class Transfer:
 def _out_of_resources(error: SpoolFull | OSError) -> Status:
     """Any failure of the disk is A700: the sender keeps its copy and comes again, which is true of each of them."""
     number = error.errno if isinstance(error, OSError) else None
-    log.warning("spool refused a write", extra={"errno": number, "kind": type(error).__name__})
+    why = str(error) if isinstance(error, OverQuota) else ""
+    log.warning("spool refused a write", extra={"errno": number, "kind": type(error).__name__, "why": why})
     return Status.OUT_OF_RESOURCES

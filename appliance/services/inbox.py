@@ -20,6 +20,7 @@ from appliance.intake.taking import Taker
 from appliance.intake.wake import Waker
 from appliance.model import UNLISTED
 from appliance.services.inbox_ledger import JournalLedger
+from appliance.services.quotas import quotas
 from appliance.spool.inside import Spool
 from appliance.spool.recovery import recover_received
 
@@ -76,7 +77,7 @@ class InboxService:
             log.warning("inbox cannot be made; it is tried again", extra={"service": self.name})
         try:
             self._spool = Spool(inside, reserve_bytes=self._config.spool.reserve_bytes)
-            self._door = Door(self._spool, role=self.name, clock=self._clock)
+            self._door = Door(self._spool, role=self.name, clock=self._clock, quotas=quotas(self._config, self._spool))
         except OSError as error:
             raise CannotStart(
                 f"The inbox service cannot write to the state folder: {error.strerror or error}. Nothing was taken "

@@ -23,6 +23,7 @@ from appliance.intake.strict import differs
 from appliance.intake.troubles import Trouble
 from appliance.model import Provenance
 from appliance.services.committing import Committing
+from appliance.services.quotas import quotas
 from appliance.spool.inside import Spool
 from appliance.spool.recovery import recover_received
 
@@ -64,7 +65,9 @@ class Receive:
         self._listeners = listeners(scp, self._environ)
         try:
             self._spool = Spool(self._config.state / "inside", reserve_bytes=self._config.spool.reserve_bytes)
-            self._door = Door(self._spool, role=self.name, observed=self._observed)
+            self._door = Door(
+                self._spool, role=self.name, observed=self._observed, quotas=quotas(self._config, self._spool)
+            )
         except OSError as error:
             self._close_listeners()
             raise CannotStart(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from appliance import __version__
 from appliance.config import Config
+from appliance.intake.quota import quotas_of
 from appliance.services.status import sample, shown
 from appliance.spool.overview import Overview
 from appliance.watch.health import problems
@@ -85,5 +86,10 @@ def services_of(config: Config) -> tuple[str, ...]:
 def watched_of(config: Config) -> Watched:
     """Return where to look at the services of this configuration."""
     return Watched(
-        config.state, config.site, config.spool.reserve_bytes, services_of(config), config.backup is not None
+        config.state,
+        config.site,
+        config.spool.reserve_bytes,
+        services_of(config),
+        config.backup is not None,
+        quotas_of(config),
     )

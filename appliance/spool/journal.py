@@ -17,6 +17,7 @@ from appliance.lifecycle import Event, State, after, starts_new_round
 from appliance.model import Arrival, Instance
 from appliance.spool.backoff import LONGEST_S
 from appliance.spool.database import Database
+from appliance.spool.held import count_once
 from appliance.spool.journal_schema import SCHEMA, VERSION
 from appliance.spool.journal_view import COLUMNS, JournalView, instance_of
 from appliance.spool.settings import put
@@ -42,6 +43,7 @@ class Journal(JournalView):
 
     def __init__(self, path: Path) -> None:
         super().__init__(Database(path, SCHEMA, VERSION))
+        count_once(self.database)
 
     @staticmethod
     def open_readonly(path: Path) -> JournalView:

@@ -1,8 +1,13 @@
-"""The tables of the journal, each index and trigger beside its reason. Version 1."""
+"""The tables of the journal, each index and trigger beside its reason.
+
+Version 2 added how much of the disk each source's originals take.
+"""
 
 from typing import Final
 
-VERSION: Final = 1
+from appliance.spool import held
+
+VERSION: Final = 2
 
 # state     an inside state of lifecycle.State
 # round     1 for the first way through
@@ -12,7 +17,7 @@ VERSION: Final = 1
 # reason    why it is held, quarantined, discarded or rejected; '' otherwise
 # moved     when state or outside changed last, POSIX seconds; so are not_before and received
 # purged    1 when the original was removed after its time
-SCHEMA: Final = """
+_ROWS: Final = """
 CREATE TABLE instance (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -145,3 +150,4 @@ WHEN OLD.state = 'RECEIVED' AND NEW.state <> 'RECEIVED' AND NEW.sop_instance <> 
             ORDER BY id LIMIT 1);
 END;
 """
+SCHEMA: Final = _ROWS + held.SCHEMA

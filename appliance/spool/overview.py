@@ -11,6 +11,7 @@ from appliance.lifecycle import State
 from appliance.model import Instance
 from appliance.reasons import Reason
 from appliance.spool.deliveries import Deliveries
+from appliance.spool.held import held
 from appliance.spool.journal import Journal
 from appliance.spool.journal_view import Trace
 from appliance.spool.layout import Inside, Outside
@@ -126,6 +127,11 @@ class Overview:
         """Return destination -> when it was last asked for everything, POSIX seconds."""
         with _told():
             return self._outside.missing.asked_last()
+
+    def held(self) -> dict[str, int]:
+        """Return source -> bytes of its originals that are on the disk."""
+        with _told():
+            return held(self._inside.database)
 
     def by_age(self, tally: Tally, now: float) -> dict[State, Ages]:
         """Return what waits by state and age; costs as much as looking through an index of what waits."""

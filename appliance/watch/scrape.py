@@ -1,7 +1,7 @@
 """What Prometheus reads: the services' own counts, and gauges made of both sides' rows at this moment."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -25,6 +25,7 @@ class Watched:
     reserve_bytes  below this much free space nothing is received
     services       the roles that ought to run
     backs_up       whether the configuration asks for backups
+    quotas         source -> bytes of its originals that may be on the disk; a source without a quota is not in it
     """
 
     state: Path
@@ -32,6 +33,7 @@ class Watched:
     reserve_bytes: int
     services: tuple[str, ...]
     backs_up: bool = False
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
     def families(self) -> list[Metric]:
         """What the services published last."""
@@ -65,6 +67,9 @@ def scrape(watched: Watched, overview: Overview, clock: Callable[[], float]) -> 
     """Return everything in Prometheus' text format; ``appliance_rows_readable`` is 0 when the rows cannot be read."""
     families = watched.merged()
     families.extend(_machine(watched))
+    families.append(
+        _gauge("appliance_quota_bytes", "What a source may have on the disk.", _keys(watched.quotas), "source")
+    )
     families.append(_gauge("appliance_clock_seconds", "This machine's clock, since the epoch.", {(): clock()}))
     try:
         families.extend(_rows(overview, clock()))
@@ -130,6 +135,7 @@ def _rows(overview: Overview, now: float) -> Iterator[Metric]:
         "destination",
         "state",
     )
+    yield _gauge("appliance_held_bytes", "Originals of a source on the disk.", _keys(overview.held()), "source")
     yield _gauge(
         "appliance_reconciliation",
         "Instances that a destination named as stored and does not have, by state; missing and sent_again: it must be"
@@ -148,6 +154,10 @@ def _rows(overview: Overview, now: float) -> Iterator[Metric]:
         {(destination,): at for destination, at in overview.reconciled().items()},
         "destination",
     )
+
+
+def _keys(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:
+    return {(name,): value for name, value in values.items()}
 
 
 def _first(values: Mapping[State, float]) -> dict[tuple[str, ...], float]:
