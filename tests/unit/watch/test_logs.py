@@ -204,7 +204,8 @@ SENTENCES = {"paused", "lost", "too_many", "nobody_may_search"}
 
 def is_ours(event):
     made = isinstance(event, ast.Call) and isinstance(event.func, ast.Name) and event.func.id in SENTENCES
-    return made or isinstance(event, ast.Constant)
+    named = isinstance(event, ast.Name) and event.id.isupper()  # a constant of its module
+    return made or named or isinstance(event, ast.Constant)
 
 
 def test_every_event_in_the_program_is_constant_text_without_arguments():
