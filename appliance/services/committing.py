@@ -38,11 +38,6 @@ LONGEST_PAUSE_S = 600.0
 KEPT_S = 30 * 86_400.0  # what ended is remembered this long
 HOUR_S = 3600.0
 
-LOST = (
-    "the requests for commitment were damaged and begun anew: who waits for a report gets none, and keeps its"
-    " instances, which are here and go their way. Look at the disk; have the modalities ask again"
-)
-
 Report = Callable[[Commitment, str, Sequence[Event]], Iterator[int]]
 
 
@@ -103,7 +98,7 @@ class Committing:
     def start(self) -> None:
         """Begin to look and report."""
         if self._commitments.was_set_aside is not None:
-            log.error(LOST)
+            _tell_loss()
         for key, peer in self._peers.items():
             # A daemon: a peer that does not answer holds up the end of the process no longer than ``stop`` says.
             thread = threading.Thread(target=self._run, args=(key, peer), name=f"{peer.source}-commitment", daemon=True)
@@ -284,7 +279,14 @@ class Committing:
             yield
         except DatabaseDamaged:
             self._commitments.set_aside()
-            log.error(LOST)
+            _tell_loss()
 
     def _pause(self, failures: int) -> float:
         return backoff(failures, self._chance(), shortest_s=SHORTEST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+
+
+def _tell_loss() -> None:
+    log.error(
+        "the requests for commitment were damaged and begun anew: who waits for a report gets none, and keeps its"
+        " instances, which are here and go their way. Look at the disk; have the modalities ask again"
+    )

@@ -1,5 +1,7 @@
 """What peers are told of their instances, when, and what becomes of reports that nobody takes."""
 
+import sqlite3
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,7 +21,7 @@ from appliance.services.committing import Committing, key_of
 from appliance.spool.commitments import Commitments
 from appliance.spool.database import DatabaseDamaged
 from appliance.spool.inside import Passed, Spool
-from tests.peers.patience import until
+from tests.peers.patience import PATIENCE_S, until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC).timestamp()
@@ -42,7 +44,7 @@ class Peering:
         self.committing = self.begun([self.peer])
         self._numbers = 0
 
-    def begun(self, peers):
+    def begun(self, peers, send=None):
         return Committing(
             self.spool,
             peers,
@@ -52,7 +54,7 @@ class Peering:
             clock=lambda: self.now,
             chance=lambda: 0.0,
             failed=lambda peer, why: self.troubles.append((peer.ae_title, why)),
-            send=self._send,
+            send=send or self._send,
         )
 
     def _send(self, to, calling, events):
@@ -329,6 +331,61 @@ def test_many_requests_are_reported_in_one_go(peering):
     peering.committing.start()
 
     assert until(lambda: len(peering.told) == committing.AT_ONCE + 5)
+
+
+def test_a_step_that_fails_is_repeated(peering, monkeypatch):
+    looks = iter([OSError("the disk"), RuntimeError("unexpected")])
+    standings = Spool.standings
+
+    def failing(spool, uids):
+        trouble = next(looks, None)
+        if trouble is not None:
+            raise trouble
+        return standings(spool, uids)
+
+    monkeypatch.setattr(Spool, "standings", failing)
+    monkeypatch.setattr(committing, "SHORTEST_PAUSE_S", 0.01)
+    peering.receive("1.2.1")
+    peering.committing.start()
+
+    peering.ask("1.2.1")
+
+    assert until(lambda: peering.counts() == {"REPORTED": 1})
+
+
+def test_a_peer_that_does_not_answer_holds_up_no_other(tmp_path, peering):
+    quick = Peer("MR1", commitment=Commitment("in-custody", 104, "10.1.2.4"))
+    hung, told = threading.Event(), []
+
+    def send(to, _calling, events):
+        if to.host == "10.1.2.3":
+            hung.wait(PATIENCE_S)
+            raise NotTaken("the peer did not answer")
+        for event in events:
+            told.append(event.kind)
+            yield 0
+
+    both = peering.begun([peering.peer, quick], send)
+    peering.receive("1.2.1")
+    both.start()
+    try:
+        for peer in (peering.peer, quick):
+            both.ask(peer, peering.came, Asked("9.1", (Reference(CT, "1.2.1"),)))
+
+        assert until(lambda: both.counts() == {("CT1", "OPEN"): 1, ("CT1", "REPORTED"): 1})
+        assert told == [1]
+    finally:
+        hung.set()
+        both.stop(PATIENCE_S)
+
+
+def test_a_database_that_takes_nothing_is_a_failure_that_the_peer_is_told(peering, monkeypatch):
+    def locked(*_):
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Commitments, "_ask", locked)
+
+    assert peering.ask("1.2.1") is Status.COMMITMENT_FAILED
 
 
 def test_each_refusal_of_a_request_has_its_status(peering, monkeypatch):
