@@ -11,6 +11,7 @@ from appliance.cli.supervise import heed_lifeline, supervise
 from appliance.errors import CannotStart, ConfigError
 from appliance.mapping.keys import key_place, load_key
 from appliance.services import loop
+from appliance.services.reload import Reload
 from appliance.services.roles import ROLES, build, published, roles_of
 from appliance.watch.logs import start_logging
 
@@ -45,7 +46,9 @@ def _run_one(settings: config.Config, role: str, log_level: str) -> int:
     heed_lifeline(stop)
     metrics = published(role, settings)
     service = build(role, settings, metrics, development=False)
-    loop.run(service, stop, beat=metrics.beat, failed=metrics.failed)
+    reload = Reload(settings, service.take_over, stop, metrics.configuration)
+    reload.heed_signal()
+    loop.run(service, stop, beat=metrics.beat, failed=metrics.failed, between=reload.step)
     return 0
 
 

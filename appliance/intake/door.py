@@ -145,7 +145,7 @@ class Door:
         quotas: Quotas | None = None,
     ) -> None:
         self._spool = spool
-        self._quotas = quotas
+        self.quotas = quotas  # another may come while it works
         self._receiving = spool.receiving(role)
         self._clock = clock
         self._nonce = nonce
@@ -178,8 +178,8 @@ class Door:
         Raises SpoolFull under the reserve, when the source is over its quota or when the journal is hopelessly behind,
         OSError when the disk fails.
         """
-        if self._quotas is not None:
-            self._quotas.demand_room(provenance.source, self._unrowed)
+        if self.quotas is not None:
+            self.quotas.demand_room(provenance.source, self._unrowed)
         if len(self._waiting) >= MOST_WAITING:
             raise SpoolFull(
                 f"The journal has not taken {MOST_WAITING} rows, whose files are safe. "
@@ -213,8 +213,8 @@ class Door:
         )
         with self._lock:
             self._waiting.append(arrival)
-        if self._quotas is not None:
-            self._quotas.took(provenance.source, entry.size)
+        if self.quotas is not None:
+            self.quotas.took(provenance.source, entry.size)
         self._one_waits.set()
         return arrival
 

@@ -30,7 +30,7 @@ class Scp:
 
     def __init__(self, listeners: tuple[Listener, ...], house: House) -> None:
         self._listeners = listeners
-        self._house = house
+        self.house = house  # another may come while it works: who is accepted from then on is judged by it
         self._lock = threading.Lock()
         self._silent: dict[Association, threading.Thread] = {}  # in order of arrival
         self._entered: dict[Association, threading.Thread] = {}
@@ -147,7 +147,7 @@ class Scp:
 
     def _begin(self, sock: socket.socket, address: str, *, encrypted: bool) -> None:
         association = Association(
-            sock, address, self._house, encrypted=encrypted, enter=lambda: self._enter(association)
+            sock, address, self.house, encrypted=encrypted, enter=lambda: self._enter(association)
         )
         thread = threading.Thread(target=self._run, args=(association,), name="scp-association", daemon=True)
         with self._lock:
@@ -171,12 +171,12 @@ class Scp:
 
     def _enter(self, association: Association) -> Rejection | None:
         """Move the association from the silent to the accepted ones, or say why not."""
-        if not self._house.door.has_room():
+        if not self.house.door.has_room():
             return Rejection.CONGESTION
         with self._lock:
             if self._still_welcome is not None and association not in self._still_welcome:
                 return Rejection.CONGESTION
-            if len(self._entered) >= self._house.scp.max_associations:
+            if len(self._entered) >= self.house.scp.max_associations:
                 return Rejection.TOO_MANY
             thread = self._silent.pop(association, None)
             if thread is None:  # it was hung up in this very moment, to make room

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from appliance.config import Config
 from appliance.errors import CannotStart, SpoolFull
-from appliance.services.loop import Service
+from appliance.services.loop import Service, TakesOver
 from appliance.spool.database import DATABASE_MODE
 from appliance.spool.files import make_folder
 
@@ -92,6 +93,11 @@ class Alone:
     def step(self) -> bool:
         """Take a step of the service."""
         return self._service is not None and self._service.step()
+
+    def take_over(self, new: Config) -> list[str] | None:
+        """Let the service take over another configuration (``TakesOver``); None if it has to be started anew."""
+        service: object = self._service
+        return service.take_over(new) if isinstance(service, TakesOver) else None
 
     def stop(self) -> None:
         """Let it drain; only then may another begin."""

@@ -6,8 +6,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from appliance.config import Config
 from appliance.errors import CannotStart
 from appliance.services.sd_notify import notify
 
@@ -34,6 +35,16 @@ class Service(Protocol):
     def stop(self) -> None: ...
 
 
+@runtime_checkable
+class TakesOver(Protocol):
+    """A service that can take over another configuration while it works.
+
+    take_over  returns the names of what needs a restart; then nothing is taken over
+    """
+
+    def take_over(self, new: Config) -> list[str]: ...
+
+
 def run(
     service: Service,
     stop: threading.Event,
@@ -41,8 +52,11 @@ def run(
     idle_s: float = 0.1,
     beat: Callable[[], None] = lambda: None,
     failed: Callable[[], None] = lambda: None,
+    between: Callable[[], None] = lambda: None,
 ) -> None:
     """Start ``service``, step it until ``stop`` is set, then let it drain.
+
+    between  done before each step, as the reading again of the configuration
 
     What a step raises is logged with its place in the program and counted by ``failed``; the next step follows after
     a pause that doubles up to LONGEST_PAUSE_S; CannotStart alone ends the service. The watchdog and ``beat`` are fed
@@ -57,6 +71,7 @@ def run(
             notify("WATCHDOG=1")
             beat()
             try:
+                between()
                 busy = service.step()
                 pause = idle_s
             except CannotStart:
@@ -78,7 +93,7 @@ def run(
 def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set. To be called in the main thread.
 
-    Under systemd SIGHUP does nothing: whoever expects a reload of it must not end what works by default.
+    Under systemd SIGHUP does nothing until somebody heeds it (``reload``): it must not end what works by default.
     """
     stop = threading.Event()
 

@@ -3,8 +3,9 @@
 import logging
 import os
 import random
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from appliance.intake.troubles import Trouble
 from appliance.model import Provenance
 from appliance.services.committing import Committing
 from appliance.services.quotas import quotas
+from appliance.services.reload import differences
 from appliance.spool.inside import Spool
 from appliance.spool.recovery import recover_received
 
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 REPAIR_S = 0.01  # of each turn of the loop
 COUNT_S = 5.0  # between two counts of the commitments
 TIDY_S = 3600.0
+# What a change of the configuration needs a restart for; all else is taken over, or is of no concern to receiving.
+FIXED = ("state", "spool.reserve_gb", "scp.host", "scp.port", "scp.tls")
 STOP_S = 5.0  # for a report under way; one that is cut off is repeated after the start
 
 
@@ -45,10 +49,16 @@ class Receive:
     name = "receive"
 
     def __init__(
-        self, config: Config, observed: Observed | None = None, *, environ: Mapping[str, str] = os.environ
+        self,
+        config: Config,
+        observed: Observed | None = None,
+        *,
+        knows: Callable[[Collection[str]], None] = lambda _: None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._config = config
         self._observed = observed or Observed()
+        self._knows = knows
         self._environ = environ
         self._listeners: tuple[Listener, ...] = ()
         self._spool: Spool | None = None
@@ -78,25 +88,9 @@ class Receive:
         except BaseException:
             self._close_listeners()
             raise
-        projects = self._config.projects.values()
-        peers = Peers(
-            scp,
-            project_of=lambda called: self._config.project_of(called_ae=called),
-            called=frozenset(title for project in projects for title in project.called),
-        )
         self._callers = Callers(callers_file(self._config))
         self._committing = self._commits(self._spool, self._door)
-        house = House(
-            scp,
-            peers,
-            self._door,
-            self._observed,
-            tls=encryption,
-            differs=differs if scp.strict_uids else None,
-            callers=self._callers,
-            commits=lambda provenance: self._keeper(peers, provenance),
-        )
-        self._scp = Scp(self._listeners, house)
+        self._scp = Scp(self._listeners, self._house(self._config, self._door, encryption))
         self._scp.start()
         self._repair = recover_received(self._spool)
         if self._committing is not None:
@@ -137,6 +131,42 @@ class Receive:
             self._door.close()
         if self._spool is not None:
             self._spool.close()
+
+    def take_over(self, new: Config) -> list[str]:
+        """Let associations that begin from now on be judged by ``new``; those that run keep what they began with.
+
+        Return the names of what needs a restart: then nothing is taken over.
+        """
+        changed = differences(self._config, new)
+        stuck = [name for name in changed if name.startswith(FIXED)]
+        promised = _promised(self._config)
+        if promised != _promised(new) or (promised and "scp.ae_title" in changed):
+            stuck.append("scp.peers[].commitment")
+        if stuck or self._scp is None or self._door is None or self._spool is None:
+            return stuck
+        self._knows(new.sources)
+        self._door.quotas = quotas(new, self._spool)
+        self._scp.house = self._house(new, self._door, self._scp.house.tls)
+        self._config = new
+        return []
+
+    def _house(self, config: Config, door: Door, encryption: ssl.SSLContext | None) -> House:
+        """Return what associations share under a configuration."""
+        peers = Peers(
+            config.scp,
+            project_of=lambda called: config.project_of(called_ae=called),
+            called=frozenset(title for project in config.projects.values() for title in project.called),
+        )
+        return House(
+            config.scp,
+            peers,
+            door,
+            self._observed,
+            tls=encryption,
+            differs=differs if config.scp.strict_uids else None,
+            callers=self._callers,
+            commits=lambda provenance: self._keeper(peers, provenance),
+        )
 
     def _commits(self, spool: Spool, door: Door) -> Committing | None:
         """Return what keeps and reports commitments; None where no peer is promised any, and none was."""
@@ -180,6 +210,12 @@ class Receive:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+
+
+def _promised(config: Config) -> list[tuple[str, object]]:
+    """Return who is promised storage commitment, and how."""
+    peers = () if config.scp.peers == "any" else config.scp.peers
+    return sorted(((peer.ae_title, peer.commitment) for peer in peers if peer.commitment is not None), key=repr)
 
 
 def callers_file(config: Config) -> Path:

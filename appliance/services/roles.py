@@ -61,7 +61,7 @@ def published(role: str, config: Config) -> Published:
     return Published(config.state / SIDES[role] / "metrics", role, time.time)
 
 
-def build(role: str, config: Config, to: Published, *, development: bool) -> Service:
+def build(role: str, config: Config, to: Published, *, development: bool) -> Alone:
     """Return the service of ``role``, not started. Raises CannotStart for a role that there is none of; starting it
     raises CannotStart while another runs.
 
@@ -98,6 +98,7 @@ def _receive(config: Config, to: Published) -> Service:
             rows_waiting=metrics.rows_waiting,
             commitments=metrics.commitments,
         ),
+        knows=metrics.knows,
     )
 
 

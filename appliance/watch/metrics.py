@@ -84,6 +84,10 @@ class ReceiveMetrics:
             "appliance_commitments", "Requests for storage commitment.", ["source", "state"], registry=registry
         )
 
+    def knows(self, sources: Collection[str]) -> None:
+        """From now on these are the configured sources."""
+        self._sources = frozenset(sources)
+
     def accepted(self, source: str) -> None:
         """An association was accepted."""
         self._open.labels(self._source(source)).inc()

@@ -44,9 +44,20 @@ class Published:
         self._writes = True
         self._before = [family for family in read(self.file) if family.type in _ADDING_UP]
         self._heartbeat = Gauge(HEARTBEAT, "When the service last took a step.", ["service"], registry=self.registry)
+        self._refused = Gauge(
+            "appliance_configuration_refused",
+            "1 while the configuration on the disk is not the one in force: it is wrong, or needs a restart.",
+            ["service"],
+            registry=self.registry,
+        )
+        self._refused.labels(role).set(0)
         self._failures = Counter(
             "appliance_step_failures", "Steps that raised and were tried again.", ["service"], registry=self.registry
         )
+
+    def configuration(self, is_refused: bool) -> None:
+        """Whether the configuration on the disk is refused, or waits for a restart, and the one before is in force."""
+        self._refused.labels(self._role).set(int(is_refused))
 
     def failed(self) -> None:
         """A step raised."""
