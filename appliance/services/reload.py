@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 class Reload:
     """The reading again of one process. ``asked`` is set by SIGHUP, ``step`` belongs to the loop.
 
-    take_over  the service's: returns the names of what needs a restart, and then nothing is taken over; None: the service
-             cannot take over anything while it works
-    stop     set when the service has to be started anew
-    told     is given whether the file on the disk is refused, or waits for a restart
-    load     reads a file
+    take_over  the service's: returns the names of what needs a restart, and then nothing is taken over; None: it cannot
+               take over anything while it works
+    stop       set when the service has to be started anew
+    told       is given whether the file on the disk is refused, or waits for a restart
+    load       reads a file
     """
 
     def __init__(
