@@ -1,7 +1,7 @@
 """The configuration as types: what a site may say, its defaults and units, and nothing else.
 
 Read at start, and again on SIGHUP (``services.reload``). Units are in the names, paths are relative to the file, and
-secrets come from files or systemd credentials, never from the YAML. Functions take the section they need, not the whole.
+secrets come from files or systemd credentials, never from the YAML. Functions take the section they need, no more.
 """
 
 import re
