@@ -104,11 +104,16 @@ def _alone(folder: Path) -> Iterator[None]:
             raise RequestRefused(
                 "Another backup is being made; nothing was written. Wait until it has ended."
             ) from None
-        for left in folder.glob(f"{_SCRATCH}*"):
-            try:
-                shutil.rmtree(left)
-            except OSError:  # another user's: no reason for having no backup
-                log.warning("a copy of the mapping that a killed backup left: remove it", extra={"file": str(left)})
+        sweep(folder, _SCRATCH)
         yield
     finally:
         os.close(lock)
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Remove the folders of this prefix that a killed command left: copies of the mapping, and of its key."""
+    for left in folder.glob(f"{prefix}*"):
+        try:
+            shutil.rmtree(left)
+        except OSError:  # another user's: no reason for having no backup
+            log.warning("a copy of the mapping that a killed command left: remove it", extra={"file": str(left)})

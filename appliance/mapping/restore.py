@@ -41,7 +41,7 @@ def restore(path: Path, key: bytes, backup: Path, seen: Standing | None, now: fl
     if not is_sound(backup):
         raise RequestRefused("The store in the backup is damaged; nothing was changed. Take another backup.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _refuse_newer(path, key, backup, seen)
+    refuse_newer(path, key, backup, seen)
     with MappingStore(backup, key) as store:
         restored = _stamp(store, seen)
         store.db.execute("PRAGMA journal_mode=DELETE")  # one file, to be renamed whole
@@ -92,7 +92,8 @@ def _stamp(store: MappingStore, seen: Standing | None) -> Restored:
     return Restored(lists, refusals)
 
 
-def _refuse_newer(path: Path, key: bytes, backup: Path, seen: Standing | None) -> None:
+def refuse_newer(path: Path, key: bytes, backup: Path, seen: Standing | None) -> None:
+    """Raise RequestRefused if the store that is there is newer than the backup, another site's, or in use."""
     if not path.exists():
         return
     try:

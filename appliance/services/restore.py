@@ -16,10 +16,11 @@ from pathlib import Path
 
 from appliance.config import Config
 from appliance.errors import CannotStart, RequestRefused
-from appliance.mapping.backup import is_sound, key_and_store
+from appliance.mapping.backup import is_sound, key_and_store, sweep
 from appliance.mapping.keys import key_in, key_place
 from appliance.mapping.lineage import SEEN, from_text
 from appliance.mapping.restore import Restored as MappingRestored
+from appliance.mapping.restore import refuse_newer
 from appliance.mapping.restore import restore as put_mapping_back
 from appliance.mapping.sealed import private, sync, unseal
 from appliance.mapping.store import MappingStore, Standing
@@ -33,6 +34,7 @@ OWNERS = (
     *("inside/inbox", "inside/deidentify", "inside/purge-inside", "inside/purge"),
     *("outside/forward", "outside/purge-outside"),
 )
+_SCRATCH = "restore-"
 _MOST_AUDIT = 1 << 30  # bytes of an audit that is compared
 
 
@@ -64,8 +66,8 @@ def restore(config: Config, file: Path, identity: str, now: float) -> Restored:
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     store = config.mapping_store
     store.parent.mkdir(parents=True, exist_ok=True)
-    with _nobody_at_work(config.state), tempfile.TemporaryDirectory(dir=store.parent, prefix="restore-") as scratch:
-        found = unseal(file, identity, Path(scratch))
+    with _nobody_at_work(config.state), _scratch(store.parent) as scratch:
+        found = unseal(file, identity, scratch)
         key, unpacked = key_and_store(file, found)
         for name, path in found.items():
             if name.endswith(".db") and not is_sound(path):
@@ -74,21 +76,30 @@ def restore(config: Config, file: Path, identity: str, now: float) -> Restored:
         here = {each: found[each.name] for each in databases(config.state) if each.name in found}
         put = {database: copy for database, copy in here.items() if copies.is_empty(database)}
         seen = _seen(Inside(config.state / "inside").database, found.get("journal.db"))
-        if place is not None and store.exists():
-            aside += _set_aside(store, moment)  # empty, and of the key that goes
-        mapping = put_mapping_back(store, key, unpacked, seen, now)
+        if place is None:
+            refuse_newer(store, key, unpacked, seen)
+        # The key first and the mapping last: cut off in between, no service starts, and this can be done again.
         if place is not None:
-            aside += _set_aside(place, moment)
+            aside += [*_set_aside(store, moment), *_set_aside(place, moment)]  # an empty one, and its key
             _put_key(place, key)
         for database, copy in put.items():
             aside += [path for path in [copies.put(copy, database, moment)] if path is not None]
         if AUDIT_NAME in found:
             aside += _put_audit(found[AUDIT_NAME], config.state / "audit" / "audit.jsonl", moment)
+        mapping = put_mapping_back(store, key, unpacked, seen, now)
         texts = _put_texts(found, config.state / f"restored-{moment}")
     names = tuple(sorted(each.name for each in put))
     kept = tuple(sorted(each.name for each in here if each not in put))
     aside += [mapping.aside] if mapping.aside is not None else []
     return Restored(mapping, names, kept, tuple(aside), place, texts)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder of one's own beside the store; what a killed restore left goes first."""
+    sweep(folder, _SCRATCH)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as own:
+        yield Path(own)
 
 
 @contextmanager

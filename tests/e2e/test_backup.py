@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -151,6 +154,39 @@ def test_what_an_administrator_puts_back_is_the_group_s_to_use(working, sites, i
     assert modes == dict.fromkeys(modes, 0o660)
     locks = [path.stat().st_mode & 0o040 for path in second.site.state.glob("*side/*.lock")]
     assert locks and all(locks)
+
+
+@pytest.mark.parametrize("step", ["restore._put_key", "copies.put", "restore._put_audit", "restore.put_mapping_back"])
+@pytest.mark.parametrize("key", [None, "ab" * 32])
+def test_a_restore_that_was_killed_is_done_again_and_leaves_no_copy(working, sites, identity, step, key):
+    """With a real SIGKILL, before each of its steps."""
+    first, sent, _ = working
+    told = first.json("backup", "make")[1]
+    first.stop()
+    second = sites("second")
+    as_on_a_fresh_host(second, key=key)
+    arguments = ["backup", "restore", told["file"], "--identity", str(identity)]
+    code = (
+        "import os, signal, sys; from appliance.cli.main import main\n"
+        "from appliance.spool import copies; from appliance.services import restore\n"
+        f"{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "main(sys.argv[1:])\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, *arguments, "-c", str(second.site.file)], check=False)
+    left = list((second.site.state / "mapping").glob("restore-*"))
+
+    status, said = second.run(*arguments)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert left
+    assert (status, "The mapping is in place." in said) == (0, True)
+    assert list((second.site.state / "mapping").glob("restore-*")) == []
+    reopened(second)
+    assert second.spool.trace(sent)
+    second.start("deidentify", "forward")
+    again = second.arrive("P-1", SOPInstanceUID="1.2.3.500")
+    second.until_forwarded(again)
+    assert second.spool.trace(again)[0].study == first.spool.trace(sent)[0].study
 
 
 def test_what_waited_and_whose_image_is_gone_is_told_and_taken_when_it_is_sent_again(working, sites, identity):

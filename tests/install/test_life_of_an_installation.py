@@ -270,6 +270,28 @@ def test_a_restart_of_everything_under_load_loses_nobody(site):
     assert caller.refused == 0, "who called while it restarted waited in the socket"
 
 
+def test_a_reload_under_load_takes_a_change_over_and_a_bad_file_not_and_loses_nobody(site):
+    config = "/etc/appliance/appliance.yaml"
+    with scanner(site, "reload") as caller:
+        site.host.wait_until(lambda: len(caller.acknowledged) >= 3)
+        receiver = site.host.run("systemctl show -p MainPID --value appliance-receive")
+        site.host.run(
+            f"cp {config} /root/good.yaml; echo 'nonsense: 1' >> {config}; systemctl reload 'appliance-*.service'"
+        )
+        site.host.wait_until(lambda: site.host.journal().count("configuration refused") >= len(SERVICES))
+        site.host.run(f"sed 's/^scp:/scp:\\n  max_associations: 63/' /root/good.yaml > {config}")
+        site.host.run("systemctl reload 'appliance-*.service'")
+        site.host.wait_until(lambda: "configuration taken over" in site.host.journal())
+        site.host.run(f"cp /root/good.yaml {config}; systemctl reload 'appliance-*.service'")
+        for service in SERVICES:
+            site.host.wait_until(lambda service=service: site.host.is_active(f"appliance-{service}.service"))
+        sent = len(caller.acknowledged)
+        site.host.wait_until(lambda: len(caller.acknowledged) > sent + 2)
+
+    assert site.host.run("systemctl show -p MainPID --value appliance-receive") == receiver
+    nothing_lost_nothing_twice(site, caller)
+
+
 def test_an_upgrade_under_load_loses_nobody(site):
     with scanner(site, "upgrade") as caller:
         played = play("upgrade", site.inventory, variables={"appliance_bundle": str(site.bundles["next"])})
