@@ -276,13 +276,13 @@ def test_a_reload_under_load_takes_a_change_over_and_a_bad_file_not_and_loses_no
         site.host.wait_until(lambda: len(caller.acknowledged) >= 3)
         receiver = site.host.run("systemctl show -p MainPID --value appliance-receive")
         site.host.run(
-            f"cp {config} /root/good.yaml; echo 'nonsense: 1' >> {config}; systemctl reload 'appliance-*.service'"
+            f"cp {config} /run/good.yaml; echo 'nonsense: 1' >> {config}; systemctl reload 'appliance-*.service'"
         )
         site.host.wait_until(lambda: site.host.journal().count("configuration refused") >= len(SERVICES))
-        site.host.run(f"sed 's/^scp:/scp:\\n  max_associations: 63/' /root/good.yaml > {config}")
+        site.host.run(f"sed 's/^scp:/scp:\\n  max_associations: 63/' /run/good.yaml > {config}")
         site.host.run("systemctl reload 'appliance-*.service'")
         site.host.wait_until(lambda: "configuration taken over" in site.host.journal())
-        site.host.run(f"cp /root/good.yaml {config}; systemctl reload 'appliance-*.service'")
+        site.host.run(f"cp /run/good.yaml {config}; systemctl reload 'appliance-*.service'")
         for service in SERVICES:
             site.host.wait_until(lambda service=service: site.host.is_active(f"appliance-{service}.service"))
         sent = len(caller.acknowledged)
