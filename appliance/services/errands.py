@@ -5,12 +5,36 @@ So neither recalls nor questions wait for a backlog of deliveries, or hold it up
 
 import queue
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from appliance.outlet.breaker import Breaker
 
 Errand = TypeVar("Errand")
 Report = TypeVar("Report")
+
+
+class Reports(Generic[Report]):
+    """What comes back from all the threads of one kind, written by the service's thread alone.
+
+    write  writes a report; what it raises passes through, and the report is written again the next time
+    """
+
+    def __init__(self, write: Callable[[Report], None]) -> None:
+        self.came: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._write = write
+        self._unwritten: Report | None = None
+
+    def take(self) -> bool:
+        """Write what has come; return whether there was anything."""
+        took = False
+        while self._unwritten is not None or not self.came.empty():
+            if self._unwritten is None:
+                self._unwritten = self.came.get_nowait()
+            self._write(self._unwritten)  # on a full disk the step fails, and the next one writes it again
+            self._unwritten = None
+            took = True
+        return took
 
 
 class Errands(Generic[Errand, Report]):

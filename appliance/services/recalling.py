@@ -5,7 +5,6 @@ that the destination is asked again.
 """
 
 import logging
-import queue
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from appliance.outlet.breaker import Breaker, Permit
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.folder_recall import FolderRecall
 from appliance.outlet.taken_back import Asked, Gone, NotPossible, TakenBack, TakesBack, Unconfirmed
-from appliance.services.errands import Errands
+from appliance.services.errands import Errands, Reports
 from appliance.spool.backoff import backoff
 from appliance.spool.outbox import Outbox
 from appliance.spool.recalls import Moved
@@ -87,22 +86,21 @@ class Recalling:
     ) -> None:
         self._outbox = outbox
         self._couriers = {courier.name: courier for courier in couriers}
-        self._came: queue.SimpleQueue[_Report] = queue.SimpleQueue()
+        self._reports = Reports(self._settle)
         self._clock = clock
         self._chance = chance
-        self._unwritten: _Report | None = None  # judged, and not yet in the rows
 
     def start(self) -> None:
         """Start the threads; they open their first connection with the first errand."""
         for courier in self._couriers.values():
-            courier.start(self._came)
+            courier.start(self._reports.came)
 
     def step(self, in_hand: Mapping[str, Collection[str]]) -> bool:
         """Write what came back, hand out what is due; return whether there was anything.
 
         in_hand  destination -> outside names on their way there: recalls of their instances wait for them
         """
-        came = self._take()
+        came = self._reports.take()
         given = False
         for courier in self._couriers.values():
             given = self._hand_out(courier, in_hand.get(courier.name, ())) or given
@@ -118,7 +116,7 @@ class Recalling:
             courier.stop()
         for courier in self._couriers.values():
             courier.join(seconds)
-        self._take()
+        self._reports.take()
 
     def _hand_out(self, courier: Courier, busy: Collection[str]) -> bool:
         if not courier.free or not self._outbox.recalls.unsettled(courier.name):
@@ -135,16 +133,6 @@ class Recalling:
         return True
 
     # --- what came back -------------------------------------------------------------------------------------------
-
-    def _take(self) -> bool:
-        came = False
-        while self._unwritten is not None or not self._came.empty():
-            if self._unwritten is None:
-                self._unwritten = self._came.get_nowait()
-            self._settle(self._unwritten)  # on a full disk the step fails, and the next one writes it again
-            self._unwritten = None
-            came = True
-        return came
 
     def _settle(self, report: _Report) -> None:
         name, now = report.errand.destination, self._clock()

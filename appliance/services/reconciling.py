@@ -7,7 +7,6 @@ means only that the round begins again.
 """
 
 import logging
-import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from appliance.outlet import inventory as web
 from appliance.outlet.breaker import Breaker, Permit
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.inventory import Absent, Answer, Inventory, NotAnswered
-from appliance.services.errands import Errands
+from appliance.services.errands import Errands, Reports
 from appliance.spool.missing import Delivered
 from appliance.spool.outbox import Outbox
 
@@ -93,8 +92,7 @@ class Reconciling:
         self._rounds: dict[str, _Round] = {}
         self._asked: dict[str, float] = {}  # when the last round ended, of either kind
         self._looked: dict[str, float] = {}  # when it was last looked whether one is due
-        self._came: queue.SimpleQueue[_Report] = queue.SimpleQueue()
-        self._unwritten: _Report | None = None
+        self._reports = Reports(self._settle)
         self._kept_s = kept_s
         self._clock = clock
 
@@ -103,11 +101,11 @@ class Reconciling:
         self._rows.forget_others(self._askers)
         for asker in self._askers.values():
             self._rows.last(asker.name, self._clock())
-            asker.start(self._came)
+            asker.start(self._reports.came)
 
     def step(self) -> bool:
         """Write what came back, ask for more if it is time; return whether there was anything."""
-        came = self._take()
+        came = self._reports.take()
         asked = [self._ask(asker) for asker in self._askers.values() if asker.free]
         return came or any(asked)
 
@@ -117,7 +115,7 @@ class Reconciling:
             asker.stop()
         for asker in self._askers.values():
             asker.join(seconds)
-        self._take()
+        self._reports.take()
 
     def look_now(self, destination: str) -> bool:
         """Begin a round at once, whatever the time; False for a destination that is not asked."""
@@ -188,16 +186,6 @@ class Reconciling:
         return self._clock() - self._kept_s + HOUR_S
 
     # --- what came back -------------------------------------------------------------------------------------------
-
-    def _take(self) -> bool:
-        came = False
-        while self._unwritten is not None or not self._came.empty():
-            if self._unwritten is None:
-                self._unwritten = self._came.get_nowait()
-            self._settle(self._unwritten)  # on a full disk the step fails, and the next one writes it again
-            self._unwritten = None
-            came = True
-        return came
 
     def _settle(self, report: _Report) -> None:
         errand = report.errand
