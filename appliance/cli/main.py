@@ -30,6 +30,7 @@ COMMANDS = {
     "quarantine": ("appliance.cli.quarantine", "List, show, release or discard what waits for a person."),
     "peers": ("appliance.cli.peers", "Explain what went wrong with senders lately."),
     "source": ("appliance.cli.source", "Open or close a source whose release is manual."),
+    "destination": ("appliance.cli.destination", "Pause a destination by hand, let it go on, or try it at once."),
     "replay": ("appliance.cli.replay", "Process and deliver forwarded instances again."),
     "recall": ("appliance.cli.recall", "Take back what left: of a patient, a study, or wrong rules."),
     "reconcile": ("appliance.cli.reconcile", "Show what destinations named as stored and do not have; send it again."),

@@ -45,7 +45,8 @@ def _content(settings: Config, overview: Overview, now: float) -> dict[str, Any]
     tally = overview.tally()
     oldest = overview.oldest_waiting(now)
     rows = overview.destinations()
-    paused, works = _forward(settings, now)
+    failing, works = forwarding(settings, now)
+    paused = failing | overview.pauses().keys()
     names = [*(destination.name for destination in settings.destinations), *rows]
     return {
         "received": tally.received,
@@ -62,7 +63,7 @@ def _content(settings: Config, overview: Overview, now: float) -> dict[str, Any]
     }
 
 
-def _forward(settings: Config, now: float) -> tuple[set[str], bool]:
+def forwarding(settings: Config, now: float) -> tuple[set[str], bool]:
     """Return the destinations whose breaker was open when the forward service last spoke, and whether it is at work."""
     samples = [
         (family.name, sample)
@@ -111,6 +112,6 @@ def _sends(found: Mapping[str, Any], *, works: bool) -> str:
     if not works:
         return "no: the forward service does not run"
     if found["paused"]:
-        return "paused: see appliance doctor"
+        return "paused: see appliance destination list"
     gated = found.get(GATED, 0)
     return f"yes; {counted(gated)} for leave: appliance source list" if gated else "yes"

@@ -53,6 +53,8 @@ class Observer(Protocol):
 
     def breaker(self, destination: str, is_open: bool) -> None: ...
 
+    def paused(self, destination: str, by_person: bool) -> None: ...
+
 
 class Forward:
     """The service of the outside.
@@ -118,7 +120,10 @@ class Forward:
 
     def _reconsider(self) -> None:
         """After a person's request: what was claimed may not go any more, and recalls may have nobody to ask."""
+        pauses = self._outbox.pauses.all()
         for lane in self._lanes.values():
+            lane.paused = lane.name in pauses
+            self._observer.paused(lane.name, lane.paused)
             lane.reconsider(self._outbox)
         self._recalling.give_up_removed()
         self._looked_for_removed = True

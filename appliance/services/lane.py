@@ -62,6 +62,7 @@ class Lane:
         self.breaker = breaker
         self.size = size
         self.told: BreakerState | None = None  # what the observer knows
+        self.paused = False  # by a person: nothing new is begun
         self._keeps = keeps
         self._proves = proves
         self._credit = 0
@@ -80,7 +81,7 @@ class Lane:
     def hand_out(self, claims: Claims, now: float) -> int:
         """Give every free connection a delivery, as far as the breaker permits; return how many were given."""
         given = 0
-        for carrier in self._carriers:
+        for carrier in self._carriers if not self.paused else ():
             if not carrier.free:
                 continue
             permit = self.breaker.permit()

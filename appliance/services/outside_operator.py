@@ -12,6 +12,8 @@
                                                        deliveries are to be taken back
     withdraw  {"outs": […]}                            REJECTED ones that an operator discarded: their files go
     retry     {"destination", "by"}                    its breaker tries at once
+    pause     {"destination", "by"}                    nothing is sent there until resume; running requests end
+    resume    {"destination", "by"}                    it goes on; also for one that is no longer configured
     reconcile {"destination", "by"}                    it is asked at once whether it has what it named as stored
     resend    {"destination", "by"}                    what is missing there is made and sent again
     accept    {"destination", "by"}                    what is missing there need not be there
@@ -23,6 +25,7 @@ The answer is {"done": n}, with "error" when nothing could be done.
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,15 +51,23 @@ class OutsideOperator:
     """Carries out the requests that are addressed to the forward service.
 
     breakers  of the configured destinations, by name
+    clock     POSIX seconds
     """
 
     def __init__(
-        self, outbox: Outbox, requests: Requests, breakers: Mapping[str, Breaker], reconciling: Reconciling
+        self,
+        outbox: Outbox,
+        requests: Requests,
+        breakers: Mapping[str, Breaker],
+        reconciling: Reconciling,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._outbox = outbox
         self._reconciling = reconciling
         self._requests = requests
         self._breakers = breakers
+        self._clock = clock
         self.repair = recover_outside(outbox)
 
     def step(self) -> bool:
@@ -92,6 +103,11 @@ class OutsideOperator:
                 return self._withdraw(_outs(request))
             case "retry":
                 return self._retry(self._known(request))
+            case "pause":
+                self._outbox.pauses.pause(self._known(request), str(request.args.get("by", ""))[:64], self._clock())
+                return 1
+            case "resume":
+                return self._resume(_text(request, "destination"))
             case "reconcile":
                 return self._reconcile(self._known(request))
             case "resend":
@@ -121,6 +137,12 @@ class OutsideOperator:
 
     def _retry(self, destination: str) -> int:
         self._breakers[destination].reset()
+        return 1
+
+    def _resume(self, destination: str) -> int:
+        if destination not in self._outbox.pauses.all():
+            raise RequestRefused("Nobody paused this destination; nothing was changed.")
+        self._outbox.pauses.resume(destination)
         return 1
 
     def _reconcile(self, destination: str) -> int:

@@ -56,6 +56,7 @@ def _rows(overview: Overview, now: float) -> Rows:
         destinations=overview.destinations(),
         missing=missing,
         asked=overview.reconciled(),
+        pauses={name: pause.at for name, pause in overview.pauses().items()},
         studies=overview.newest_studies(STUDIES),
         rules=overview.newest_rules(),
     )

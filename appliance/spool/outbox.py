@@ -53,6 +53,7 @@ class Outbox:
         self.rows = Deliveries(self.layout)
         self.recalls = self.rows.recalls
         self.missing = self.rows.missing
+        self.pauses = self.rows.pauses
         self.settings = self.rows.settings
         self.custody = Custody(self.rows.database)
         self._clock = clock

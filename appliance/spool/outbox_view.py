@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from appliance.lifecycle import OUTSIDE, State
 from appliance.spool.database import Database
 from appliance.spool.missing import MissingRows
+from appliance.spool.pauses import Pauses
 from appliance.spool.recalls import Recalls, Wanted, selected
 from appliance.spool.settings import Settings
 from appliance.spool.settled import Settled
@@ -77,6 +78,7 @@ class OutboxView:
         self.settings = Settings(database)
         self.recalls = Recalls(database)
         self.missing = MissingRows(database)
+        self.pauses = Pauses(database)
 
     def close(self) -> None:
         """Close the connection."""

@@ -17,6 +17,7 @@ from appliance.spool.journal_view import Trace
 from appliance.spool.layout import Inside, Outside
 from appliance.spool.missing import Missing
 from appliance.spool.outbox_view import Delivery, Left
+from appliance.spool.pauses import Pause
 from appliance.spool.recalls import Recalled, Wanted
 from appliance.spool.shape import Ages, Study, newest_rules, newest_studies, ready_by_age, waiting_by_age
 from appliance.spool.tally import Tally, tally
@@ -122,6 +123,11 @@ class Overview:
         """Return what destinations named as stored and have not, or have not yet again."""
         with _told():
             return self._outside.missing.open()
+
+    def pauses(self) -> dict[str, Pause]:
+        """Return destination -> who paused it and when, of those that a person paused."""
+        with _told():
+            return self._outside.pauses.all()
 
     def reconciled(self) -> dict[str, float]:
         """Return destination -> when it was last asked for everything, POSIX seconds."""

@@ -17,6 +17,14 @@ class Settings:
             row = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
         return default if row is None else str(row[0])
 
+    def beginning(self, prefix: str) -> dict[str, str]:
+        """Return key -> value of the keys that begin with ``prefix``."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT key, value FROM setting WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
+            )
+            return {str(key): str(value) for key, value in rows}
+
     def put(self, key: str, value: str) -> None:
         """Remember ``value``, durably."""
         with self._database.writing(durably=True) as connection:

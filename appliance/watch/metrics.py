@@ -297,6 +297,12 @@ class ForwardMetrics:
         self._open = Gauge(
             "appliance_breaker_open", "1 while nothing is sent to a destination.", ["destination"], registry=registry
         )
+        self._paused = Gauge(
+            "appliance_destination_paused",
+            "1 while a person lets nothing go to a destination.",
+            ["destination"],
+            registry=registry,
+        )
         self._uploaded = Counter(
             "dicom_instances_uploaded",
             "Instances of a clinic stored by a destination.",
@@ -308,6 +314,7 @@ class ForwardMetrics:
         )
         for name in self._destinations:
             self._open.labels(name).set(0)
+            self._paused.labels(name).set(0)
 
     def stored(self, destination: str, source: str, size: int) -> None:
         """A destination named the instance as stored."""
@@ -331,6 +338,10 @@ class ForwardMetrics:
     def breaker(self, destination: str, is_open: bool) -> None:
         """Whether the breaker of a destination is open."""
         self._open.labels(self._destination(destination)).set(int(is_open))
+
+    def paused(self, destination: str, by_person: bool) -> None:
+        """Whether a person paused a destination."""
+        self._paused.labels(self._destination(destination)).set(int(by_person))
 
     def _destination(self, name: str) -> str:
         return name if name in self._destinations else OTHER

@@ -490,3 +490,47 @@ def test_logs_and_notes_name_no_uid(forwarding, cloud, tmp_path, caplog):
     for parcel in made:
         for uid in (parcel.sop_instance, parcel.series, parcel.study):
             assert uid not in written
+
+
+def test_nothing_goes_to_a_destination_that_a_person_paused_until_it_is_resumed(forwarding, cloud, tmp_path):
+    ask(forwarding, "pause")
+
+    admit(forwarding.outbox, parcels(tmp_path / "made", count=5))
+    assert stays(lambda: not cloud.sent)
+    assert forwarding.observed.pauses == {"research": True}
+
+    ask(forwarding, "resume")
+    assert forwarding.until_settled() == {"FORWARDED": 5}
+    assert forwarding.observed.pauses == {"research": False}
+
+
+def test_a_pause_lasts_over_a_restart(cloud, tmp_path):
+    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY) as running:
+        ask(running, "pause")
+    with Forwarding(tmp_path, [stow_destination(cloud.dicomweb)], hurry=HURRY) as running:
+        admit(running.outbox, parcels(tmp_path / "made", count=5))
+
+        assert stays(lambda: not cloud.sent)
+        assert running.states() == {"READY": 5}
+
+
+def test_what_is_not_paused_is_not_resumed(forwarding):
+    request = forwarding.requests.ask("forward", "resume", {"destination": "research", "by": "alice"})
+
+    found = forwarding.requests.wait("forward", request, PATIENCE_S)
+    assert found == {"done": 0, "error": "Nobody paused this destination; nothing was changed."}
+
+
+def ask(forwarding, verb):
+    request = forwarding.requests.ask("forward", verb, {"destination": "research", "by": "alice"})
+    assert forwarding.requests.wait("forward", request, PATIENCE_S) == {"done": 1}
+
+
+def stays(so, seconds=0.5):
+    """Whether it is so for as long as a delivery would need many times over."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not so():
+            return False
+        time.sleep(0.01)
+    return True

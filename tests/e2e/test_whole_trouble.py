@@ -175,7 +175,7 @@ def test_while_destinations_are_in_trouble_everything_waits_and_is_counted(durin
     assert sum(during.queue["states"].values()) == COUNT
     assert during.queue["oldest_waiting_s"] > 0
     assert during.queue["destinations"] == {name: {"WAITING": COUNT, "paused": True} for name in TROUBLE}
-    assert during.text.count("paused: see appliance doctor") == len(TROUBLE)
+    assert during.text.count("paused: see appliance destination list") == len(TROUBLE)
 
 
 @pytest.mark.parametrize("name", TROUBLE)

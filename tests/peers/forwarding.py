@@ -32,6 +32,7 @@ class Observed:
         self.retries: Counter[str] = Counter()
         self.requests = 0
         self.breakers: list[tuple[str, bool]] = []
+        self.pauses: dict[str, bool] = {}
 
     def stored(self, destination: str, source: str, size: int) -> None:
         self.stored_instances[f"{destination} {source}"] += 1
@@ -48,6 +49,9 @@ class Observed:
 
     def breaker(self, destination: str, is_open: bool) -> None:
         self.breakers.append((destination, is_open))
+
+    def paused(self, destination: str, by_person: bool) -> None:
+        self.pauses[destination] = by_person
 
 
 class Forwarding:

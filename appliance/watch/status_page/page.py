@@ -150,7 +150,7 @@ def _destinations(shown: Shown, rows: Rows) -> str:
         [
             (
                 name,
-                "paused: it fails, and is tried again" if name in shown.machine.paused else "works",
+                _stands(shown, rows, name),
                 *(counts.get(kind, 0) for kind in kinds),
                 rows.missing.get(name, 0),
                 ago(shown.now, rows.asked[name]) if name in rows.asked else "not asked",
@@ -158,6 +158,12 @@ def _destinations(shown: Shown, rows: Rows) -> str:
             for name, counts in sorted(rows.destinations.items())
         ],
     )
+
+
+def _stands(shown: Shown, rows: Rows, name: str) -> str:
+    if name in rows.pauses:
+        return f"paused by a person {ago(shown.now, rows.pauses[name])}"
+    return "paused: it fails, and is tried again" if name in shown.machine.paused else "works"
 
 
 def _senders(shown: Shown) -> str:

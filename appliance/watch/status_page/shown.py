@@ -17,6 +17,7 @@ class Rows:
     destinations  destination -> delivery state -> how many
     missing       destination -> how many it named as stored and does not have
     asked         destination -> when it was last asked for all that it named, POSIX seconds
+    pauses        destination -> since when a person lets nothing go there, POSIX seconds
     studies       the newest first
     rules         digest of the rules that made the newest instance; "" before there is one
     """
@@ -27,6 +28,7 @@ class Rows:
     destinations: Mapping[str, Mapping[str, int]]
     missing: Mapping[str, int]
     asked: Mapping[str, float]
+    pauses: Mapping[str, float]
     studies: Sequence[Study]
     rules: str
 
