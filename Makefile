@@ -7,6 +7,7 @@ CONFIG ?= appliance.yaml
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age fonts-dejavu-core fonts-liberation prometheus prometheus-alertmanager
+PEERS  += rsyslog rsyslog-openssl
 # To boot a host to install on (tests/install).
 PEERS  += chromium mmdebstrap systemd-container iproute2 openssh-client
 # More letters to find text in.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance import yamlfile
+from appliance.auditing import Auditing
 from appliance.bounds import Deidentify, Pixels
 from appliance.commitment import AE_TITLE_WORDS, Commitment, is_ae_title
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
@@ -265,6 +266,7 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     watch: Watch = field(default_factory=Watch)
     notify: Notify | None = None  # left out: nobody is told by message
+    audit: Auditing = field(default_factory=Auditing)
     backup: Backup | None = None  # left out: no backup is made
     file: Path = field(default=Path(), metadata={"yaml": False})  # where it was read
 

@@ -2,6 +2,7 @@
 
 import queue
 import random
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,8 @@ from appliance.watch.messages import Messages
 from appliance.watch.metrics import DeidentifyMetrics, ForwardMetrics, InboxMetrics, PurgeMetrics, ReceiveMetrics
 from appliance.watch.published import Published
 from appliance.watch.recall_audit import RecallAudit
+from appliance.watch.syslog.message import Origin
+from appliance.watch.syslog.relay import Relay
 
 INSIDE, OUTSIDE = "inside", "outside"
 SIDES = {
@@ -169,7 +172,25 @@ def _watch(config: Config, to: Published) -> Service:
     if config.notify is not None:
         told, families = folder / "told.json", watched_of(config).families
         chores.append(Messages(config.notify, config.site, told, families, to.registry, clock=time.time))
-    return Watch(config, chores=chores)
+    return Watch(config, chores=chores, relay=_relay(config, to, audit))
+
+
+def _relay(config: Config, to: Published, audit: Audit) -> Relay | None:
+    syslog = config.audit.syslog
+    if syslog is None:
+        return None
+    if syslog.certificate is not None:
+        Expiry(to.registry, certificates={"audit.syslog": syslog.certificate})
+    node = socket.gethostname()
+    return Relay(
+        syslog,
+        Origin(config.site, syslog.source_id or node, config.scp.ae_title, node),
+        audit,
+        config.state / SIDES["watch"] / "metrics" / "syslog.json",
+        to.registry,
+        clock=time.time,
+        chance=random.SystemRandom().random,
+    )
 
 
 def _ends_of_logins(config: Config, to: Published) -> None:

@@ -25,17 +25,31 @@ class Chore(Protocol):
     def step(self) -> bool: ...
 
 
+class Ending(Chore, Protocol):
+    """A chore that has something to say when the service stops. ``end`` takes some seconds at most."""
+
+    def end(self) -> None: ...
+
+
 class Watch:
     """Answers on ``watch.host`` and ``watch.port``, in the server's threads; the loop does the chores."""
 
     name = "watch"
 
-    def __init__(self, config: Config, *, chores: Sequence[Chore] = (), clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        chores: Sequence[Chore] = (),
+        relay: Ending | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._config = config
         self._clock = clock
         self._watched = watched_of(config)
         self._trend = Trend(lambda now: sample(self._watched, now), clock)
-        self._chores = (*chores, self._trend)
+        self._relay = relay
+        self._chores = (*chores, self._trend, *(() if relay is None else (relay,)))
 
     def start(self) -> None:
         """Open the port. Raises CannotStart when it cannot be had."""
@@ -57,9 +71,11 @@ class Watch:
         return any(busy)
 
     def stop(self) -> None:
-        """Close the port and the databases."""
+        """Close the port and the databases, and tell the audit's receiver."""
         self._web.close()
         self._overview.close()
+        if self._relay is not None:
+            self._relay.end()
 
     def _metrics(self) -> Page:
         return Page(scrape(self._watched, self._overview, self._clock), TEXT)

@@ -87,7 +87,7 @@ def metrics(tmp_path_factory):
     overview = Overview(folder)
     shown += scrape(Watched(folder, "st-elsewhere", 0, ()), overview, lambda: 0.0)
     overview.close()
-    source = "".join(file.read_text() for file in (ROOT / "appliance" / "watch").glob("*.py"))
+    source = "".join(file.read_text() for file in (ROOT / "appliance" / "watch").rglob("*.py"))
     families = set(re.findall(r"^# TYPE (\S+) ", shown.decode(), re.MULTILINE)) | set(_OURS.findall(source))
     return families | {f"{family}{end}" for family in families for end in ("_total", "_bucket", "_count", "_sum")}
 

@@ -293,6 +293,47 @@ def test_a_notification_that_could_not_work_or_would_show_a_secret_is_an_error_w
     assert raised.value.line == 4
 
 
+@pytest.mark.parametrize(
+    ("syslog", "said"),
+    [
+        ("{port: 6514}", "host"),
+        ("{host: ''}", "host must name the receiver"),
+        ("{host: audit, port: 0}", "port must be 1 to 65535"),
+        ("{host: audit, tls: false}", "whoever is on the way can read and change"),
+        ("{host: audit, in_clear: true}", "in_clear means something with tls: false only"),
+        ("{host: localhost, tls: false, ca: ca.pem}", "with tls only"),
+        ("{host: audit, certificate: c.pem}", "certificate and key go together"),
+        ("{host: audit, timeout_s: 60}", "at most 10"),
+        ("{host: audit, source_id: 'Bäd'}", "printable ASCII"),
+        ("{host: audit, protocol: udp}", "protocol"),
+    ],
+)
+def test_a_receiver_of_audit_messages_that_could_not_work_or_be_read_is_an_error_with_its_line(tmp_path, syslog, said):
+    file = tmp_path / "site.yaml"
+    file.write_text(f"site: s\nstate: ./var\ndestinations: [{{name: r, folder: ./o}}]\naudit: {{syslog: {syslog}}}\n")
+
+    with pytest.raises(ConfigError, match=said) as raised:
+        config.load(file)
+
+    assert raised.value.line == 4
+
+
+@pytest.mark.parametrize(
+    "syslog", ["{host: audit}", "{host: '::1', tls: false}", "{host: a, tls: false, in_clear: true}"]
+)
+def test_audit_messages_are_off_unless_a_receiver_is_named_and_go_in_clear_only_where_that_is_said(tmp_path, syslog):
+    file = tmp_path / "site.yaml"
+    text = "site: s\nstate: ./var\ndestinations: [{name: r, folder: ./o}]\n"
+
+    file.write_text(text)
+    off = config.load(file).audit.syslog
+    file.write_text(f"{text}audit: {{syslog: {syslog}}}\n")
+    on = config.load(file).audit.syslog
+
+    assert off is None
+    assert on.port == 6514
+
+
 def test_the_rest_root_of_an_orthanc_follows_from_its_dicomweb_root_unless_it_is_given():
     implied = config.Destination("a", url="https://x/dicom-web/", recall=Recall("orthanc"))
     given = config.Destination("a", url="https://x/web", recall=Recall("orthanc", rest_url="https://y/orthanc/"))

@@ -30,6 +30,7 @@ WORDS = {
     "reasons": 1,
     "yamlfile": 1,
     "model": 2,
+    "auditing": 2,
     "bounds": 2,
     "commitment": 2,
     "delivery": 2,

@@ -1,0 +1,62 @@
+"""What a line of the audit is in the words of PS3.15: a service that started or stopped, or a Security Alert."""
+
+from typing import Final
+
+from appliance.watch.syslog.lines import Line
+from appliance.watch.syslog.message import (
+    APPLICATION_START,
+    APPLICATION_STOP,
+    RECORDING_STARTED,
+    RESTRICTED_FUNCTION,
+    SECURITY_CONFIGURATION,
+    SERIOUS,
+    SOFTWARE_CONFIGURATION,
+    SUCCESS,
+    Code,
+    Message,
+    Origin,
+    activity,
+    alert,
+)
+
+# What the watch service writes into the audit of itself.
+STARTED: Final = "service started"
+STOPPED: Final = "service stopped"
+BEGUN: Final = "audit messages begun"
+REPLACED: Final = "audit file replaced, shortened or removed: told from its front, what was not told before is lost"
+AGAIN: Final = "audit messages told again: it was not known any more how far they were"
+
+_ACTIVITY: Final = {STARTED: APPLICATION_START, STOPPED: APPLICATION_STOP}
+# By how ``what`` begins; what is not named here is a restricted function that somebody used.
+_ALERTS: Final = {
+    "configuration ": SOFTWARE_CONFIGURATION,
+    "rules ": SOFTWARE_CONFIGURATION,
+    "mapping rotate": SECURITY_CONFIGURATION,
+    "mapping settle": SECURITY_CONFIGURATION,
+    BEGUN: RECORDING_STARTED,
+    REPLACED: RECORDING_STARTED,
+    AGAIN: RECORDING_STARTED,
+}
+_SERIOUS: Final = (REPLACED, AGAIN)
+
+
+def of_line(origin: Origin, line: Line) -> Message:
+    """Return the message of one line. Why somebody did it is left out: those words are the only ones that are free."""
+    if line.what in _ACTIVITY:
+        return activity(origin, line.at, _ACTIVITY[line.what], f"appliance-{line.about}")
+    if not line.what:
+        return alert(
+            origin,
+            line.at,
+            SECURITY_CONFIGURATION,
+            "A line of the audit cannot be read. Run 'appliance audit check' on the appliance.",
+            outcome=SERIOUS,
+        )
+    words = f"{line.what}: {line.about}" if line.about else line.what
+    outcome = SERIOUS if line.what in _SERIOUS else SUCCESS
+    details = {"Audit Line": line.hash}
+    return alert(origin, line.at, _type_of(line.what), words, who=line.who, outcome=outcome, details=details)
+
+
+def _type_of(what: str) -> Code:
+    return next((code for begins, code in _ALERTS.items() if what.startswith(begins)), RESTRICTED_FUNCTION)
