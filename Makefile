@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.complete
 PEERS  := orthanc orthanc-dicomweb dcmtk dicom3tools nginx age fonts-dejavu-core fonts-liberation prometheus prometheus-alertmanager
 PEERS  += rsyslog rsyslog-openssl
 # To boot a host to install on (tests/install).
-PEERS  += chromium mmdebstrap systemd-container iproute2 openssh-client
+PEERS  += chromium chromium-driver mmdebstrap systemd-container iproute2 openssh-client
 # More letters to find text in.
 FONTS  := fonts-b612 fonts-ocr-a fonts-inconsolata fonts-terminus
 

@@ -15,9 +15,10 @@ from appliance.bounds import Deidentify, Pixels
 from appliance.commitment import AE_TITLE_WORDS, Commitment, is_ae_title
 from appliance.delivery import Auth, ClientCertificate, Destination, is_name
 from appliance.errors import ConfigError
-from appliance.keeping import Backup
+from appliance.keeping import Backup, Retention
 from appliance.model import ONLY_PROJECT, UNLISTED, is_source
 from appliance.notification import Notify
+from appliance.operators import Watch
 from appliance.yamlfile import Network, demand
 
 MiB = 1024 * 1024
@@ -219,31 +220,6 @@ class Spool:
     @property
     def reserve_bytes(self) -> int:
         return int(self.reserve_gb * GiB)
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long what is no longer needed is kept. What is undelivered is kept for ever."""
-
-    originals_days: float = 7  # after every destination named the instance
-    discarded_days: float = 7
-    rows_days: float = 365
-    reports_days: float = 365  # what was done to each instance, for the data-protection officer
-
-    def __post_init__(self) -> None:
-        for name in ("originals_days", "discarded_days", "rows_days", "reports_days"):
-            demand(getattr(self, name) >= 0, f"{name} must be at least 0.")
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Metrics, health and the status page."""
-
-    host: str = "127.0.0.1"
-    port: int = 9112
-
-    def __post_init__(self) -> None:
-        demand(0 <= self.port <= 65535, "port must be 0 to 65535.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How an appliance is backed up, as its configuration says it; ``config`` holds the rest."""
+"""How long things are kept, and how they are backed up, as the configuration says it; ``config`` holds the rest."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,3 +25,17 @@ class Backup:
             )
         demand(self.daily >= 1, "daily must be at least 1.")
         demand(min(self.weekly, self.monthly) >= 0, "weekly and monthly must be at least 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is no longer needed is kept. What is undelivered is kept for ever."""
+
+    originals_days: float = 7  # after every destination named the instance
+    discarded_days: float = 7
+    rows_days: float = 365
+    reports_days: float = 365  # what was done to each instance, for the data-protection officer
+
+    def __post_init__(self) -> None:
+        for name in ("originals_days", "discarded_days", "rows_days", "reports_days"):
+            demand(getattr(self, name) >= 0, f"{name} must be at least 0.")

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from appliance.cli.audited import about, audited
+from appliance.cli.audited import audited
 from appliance.cli.options import answer, counted, operator, say
 from appliance.config import Config
 from appliance.errors import RequestRefused
 from appliance.model import is_spool_id
 from appliance.spool.requests import Requests
+from appliance.watch.audit import about
 
 WAIT_S = 5.0  # for the service to answer; it takes requests with every step
 AT_ONCE = 5000  # ids in one request, well below the size that one may have

@@ -37,6 +37,7 @@ COMMANDS = {
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
     "backup": ("appliance.cli.backup", "Back up everything but images, encrypted to the hospital's keys; put it back."),
+    "operator": ("appliance.cli.operators", "Say who may log in to the status page."),
     "audit": ("appliance.cli.audit", "Who did and decided what, and whether the record is whole."),
     "rules": ("appliance.cli.rules", "Check rules, and see what they do to an instance."),
     "pixels": ("appliance.cli.pixels", "Draw an image before and after its pixels are cleaned."),

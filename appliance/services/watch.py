@@ -8,13 +8,14 @@ from typing import Protocol
 from appliance import __version__
 from appliance.config import Config
 from appliance.intake.quota import quotas_of
+from appliance.services.desk import Desk
 from appliance.services.status import sample, shown
 from appliance.spool.overview import Overview
 from appliance.watch.health import problems
 from appliance.watch.scrape import Watched, scrape
-from appliance.watch.status_page.page import POLICY, html
+from appliance.watch.status_page.page import FORMS_POLICY, POLICY, html
 from appliance.watch.trend import Trend
-from appliance.watch.web import Page, Web, as_json
+from appliance.watch.web import Asked, Page, Web, as_json
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' exposition format
 
@@ -43,9 +44,11 @@ class Watch:
         chores: Sequence[Chore] = (),
         relay: Ending | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._clock = clock
+        self._monotonic = monotonic
         self._watched = watched_of(config)
         self._trend = Trend(lambda now: sample(self._watched, now), clock)
         self._relay = relay
@@ -54,10 +57,17 @@ class Watch:
     def start(self) -> None:
         """Open the port. Raises CannotStart when it cannot be had."""
         self._overview = Overview(self._config.state)
+        self._desk = Desk(self._config, self._overview, monotonic=self._monotonic)
+        looked_at = {
+            "/metrics": self._metrics,
+            "/health/live": self._live,
+            "/health/ready": self._ready,
+            "/": self._index,
+        }
         self._web = Web(
-            self._config.watch.host,
-            self._config.watch.port,
-            {"/metrics": self._metrics, "/health/live": self._live, "/health/ready": self._ready, "/": self._index},
+            *(self._config.watch.host, self._config.watch.port),
+            {**looked_at, **self._desk.routes()},
+            self._desk.forms(),
         )
 
     @property
@@ -77,21 +87,23 @@ class Watch:
         if self._relay is not None:
             self._relay.end()
 
-    def _metrics(self) -> Page:
+    def _metrics(self, _: Asked) -> Page:
         return Page(scrape(self._watched, self._overview, self._clock), TEXT)
 
-    def _live(self) -> Page:
+    def _live(self, _: Asked) -> Page:
         return as_json({"live": True, "version": __version__})
 
-    def _ready(self) -> Page:
+    def _ready(self, _: Asked) -> Page:
         found = problems(self._watched, self._overview, self._clock)
         status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
         told = [{"what": problem.what, "do": problem.do} for problem in found]
         return as_json({"ready": not found, "site": self._config.site, "problems": told}, status)
 
-    def _index(self) -> Page:
+    def _index(self, asked: Asked) -> Page:
         found = shown(self._config, self._watched, self._overview, self._trend, self._clock())
-        return Page(html(found).encode(), "text/html; charset=utf-8", policy=POLICY)
+        at_page = self._desk.at_page(asked)
+        policy = FORMS_POLICY if at_page.name else POLICY
+        return Page(html(found, at_page).encode(), "text/html; charset=utf-8", policy=policy)
 
 
 def services_of(config: Config) -> tuple[str, ...]:

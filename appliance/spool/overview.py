@@ -19,7 +19,7 @@ from appliance.spool.missing import Missing
 from appliance.spool.outbox_view import Delivery, Left
 from appliance.spool.pauses import Pause
 from appliance.spool.recalls import Recalled, Wanted
-from appliance.spool.shape import Ages, Study, newest_rules, newest_studies, ready_by_age, waiting_by_age
+from appliance.spool.shape import Ages, Study, delivered_ids, newest_rules, newest_studies, ready_by_age, waiting_by_age
 from appliance.spool.tally import Tally, tally
 
 GATED = "GATED"  # a delivery that waits for an operator's leave
@@ -151,6 +151,11 @@ class Overview:
         """Return the studies of which something came to the outside last, the newest first."""
         with _told():
             return newest_studies(self._outside.database, limit)
+
+    def delivered_ids(self, study: str) -> list[str]:
+        """Return the ids of a pseudonymous study's FORWARDED instances whose originals are still here."""
+        with _told():
+            return delivered_ids(self._inside.database, self._outside.database, study)
 
     def newest_rules(self) -> str:
         """Return the digest of the rules that made the newest instance, "" before there is one."""

@@ -102,6 +102,25 @@ def newest_studies(outside: Database, limit: int) -> list[Study]:
     return found
 
 
+def delivered_ids(inside: Database, outside: Database, study: str) -> list[str]:
+    """Return the ids of a pseudonymous study's FORWARDED instances whose originals are still here."""
+    with outside.reading() as connection:
+        outs = [
+            out
+            for (out,) in connection.execute(
+                "SELECT out FROM instance WHERE study = ? AND state = 'FORWARDED' ORDER BY seq", (study,)
+            )
+        ]
+    with inside.reading() as connection:
+        found = [
+            connection.execute(
+                "SELECT id FROM instance WHERE out = ? AND out <> '' AND state = 'PASSED' AND purged = 0", (out,)
+            ).fetchone()
+            for out in outs
+        ]
+    return [row[0] for row in found if row is not None]
+
+
 def newest_rules(outside: Database) -> str:
     """Return the digest of the rules that made the newest instance; "" before there is one."""
     with outside.reading() as connection:

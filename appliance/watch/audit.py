@@ -14,15 +14,17 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 FIRST = "0" * 64  # what the first line is bound to
 _MODE = 0o660
 _STEP = 64 * 1024
+NAMED = 3  # ids that are named one by one; more are counted
 
 
 class Audit:
@@ -63,6 +65,13 @@ class Audit:
             os.fsync(folder)  # the name too
         finally:
             os.close(folder)
+
+
+def about(args: Mapping[str, Any]) -> str:
+    """Return what a request is about: its ids if they are few, else how many, and what else it says."""
+    ids = args.get("ids", ())
+    named = [", ".join(ids) if len(ids) <= NAMED else f"{len(ids)} instances"] if ids else []
+    return ", ".join([*named, *(f"{name} {value}" for name, value in args.items() if name != "ids" and value)])
 
 
 def broken_at(file: Path) -> int | None:

@@ -32,6 +32,7 @@ class Nginx:
     max_body   client_max_body_size; nginx's own default is 1m
     always     a status that it answers to everything, with ``headers``
     rate       requests a second that it lets through; 429 for the others
+    says       headers that it sets for what is behind it
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Nginx:
         always: int | None = None,
         headers: dict[str, str] | None = None,
         rate: int | None = None,
+        says: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -55,6 +57,7 @@ class Nginx:
         self._always = always
         self._headers = headers or {}
         self._rate = rate
+        self._says = says or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,6 +100,7 @@ class Nginx:
         if self._rate is not None:
             zone = f"limit_req_zone $server_name zone=all:1m rate={self._rate}r/s; limit_req_status 429;"
             limit = "limit_req zone=all;"
+        says = "".join(f'proxy_set_header {name} "{value}";' for name, value in self._says.items())
         temporary = "".join(
             f"{kind}_temp_path {self.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
@@ -108,6 +112,6 @@ class Nginx:
                 server {{
                     listen 127.0.0.1:{self.port}{" ssl" if self._tls else ""}; server_name front; {tls} {client}
                     client_max_body_size {self._max_body};
-                    location / {{ {always} {limit} proxy_pass {self._behind}; proxy_http_version 1.1; }}
+                    location / {{ {always} {limit} {says} proxy_pass {self._behind}; proxy_http_version 1.1; }}
                 }}
             }}"""

@@ -36,12 +36,13 @@ WORDS = {
     "delivery": 2,
     "keeping": 2,
     "notification": 2,
+    "operators": 2,
     "config": 3,
 }
 
 HOMES = {
     "click": {"cli"},
-    "cryptography": {"mapping"},
+    "cryptography": {"mapping", "watch"},
     "cv2": {"deid"},
     "imagecodecs": {"dicom"},
     "numpy": {"dicom", "deid"},

@@ -1,7 +1,7 @@
 """The status page as HTML: the flow as a picture, what needs a person, what waits, studies, both ends, the machine.
 
-Read only, no script, nothing from elsewhere. It shows counts, configured names and pseudonymous study UIDs; never an
-id, an original UID or a detail of an instance.
+No script, nothing from elsewhere; buttons only for whoever is logged in. It shows counts, configured names and
+pseudonymous study UIDs; never an id, an original UID or a detail of an instance.
 """
 
 from base64 import b64encode
@@ -14,6 +14,7 @@ from appliance.reasons import Reason
 from appliance.spool.shape import Study
 from appliance.spool.tally import Tally
 from appliance.watch.status_page.flow import NAMES, picture
+from appliance.watch.status_page.forms import AtPage, Button, who
 from appliance.watch.status_page.shown import Machine, Rows, Sender, Shown
 from appliance.watch.status_page.tables import Cell, ago, lasted, size, table
 
@@ -37,33 +38,53 @@ text-align:left;border:0;padding:.1rem 0}tr{border-bottom:1px solid var(--line);
 tbody th{font-weight:600}
 td::before{content:attr(data-head) ": ";color:var(--soft)}td:empty{display:none}}
 .problem{border-left:.3rem solid var(--warn);padding-left:.8rem}
+.told{border-left:.3rem solid var(--line);padding-left:.8rem}td form,.who form{display:inline}
+.login label{display:block;margin:.8rem 0}input,button{font:inherit;color:inherit;background:var(--box);
+border:1px solid var(--line);border-radius:.3rem;padding:.2rem .6rem;margin:0 .3rem .2rem 0}button{cursor:pointer}
 """
-POLICY = (
+_POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; frame-ancestors 'none'; form-action "
 )
+POLICY = _POLICY + "'none'"
+FORMS_POLICY = _POLICY + "'self'"  # where there are forms
 EVERY_S = 30  # the page asks for itself again after so long
 SOON_S = 30 * 86_400.0  # what ends within so long is worth a word
+NOBODY = AtPage()
 _REASONS = {reason.value: reason.words for reason in Reason}
-_FOR_A_PERSON = (State.QUARANTINED, State.REJECTED, State.HELD)
+FOR_A_PERSON = (State.QUARANTINED, State.REJECTED, State.HELD)
 _AGES = ("under 1 h", "1 h to 1 day", "1 to 7 days", "over 7 days")
 
 
-def html(shown: Shown) -> str:
+def html(shown: Shown, at_page: AtPage = NOBODY) -> str:
     """Return the whole page."""
     rows = (
-        "<p>The rows cannot be read now, so nothing is counted.</p>" if shown.rows is None else _rows(shown, shown.rows)
+        "<p>The rows cannot be read now, so nothing is counted.</p>"
+        if shown.rows is None
+        else _rows(shown, shown.rows, at_page)
     )
     title = f"{escape(shown.site)}: image gateway"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{EVERY_S}"><style>{STYLE}</style></head><body>'
-        f"<header><h1>{title}</h1></header><main>{_problems(shown.problems)}{rows}{_senders(shown)}"
+    return _document(
+        title,
+        f'<meta http-equiv="refresh" content="{EVERY_S}">',
+        f"<header><h1>{title}</h1>{who(at_page)}</header><main>{_problems(shown.problems)}{rows}{_senders(shown)}"
         f"{_machine(shown)}</main>"
         f'<footer><p class="soft">Version {escape(shown.version)}. Renewed every {EVERY_S} s. '
         "No patient is named here. "
-        'See also <a href="/health/ready">health</a> and <a href="/metrics">metrics</a>.</p></footer></body></html>\n'
+        'See also <a href="/health/ready">health</a> and <a href="/metrics">metrics</a>.</p></footer>',
+    )
+
+
+def plain(body: str) -> str:
+    """Return a page of its own around ``body``, which is HTML; it is not renewed by itself."""
+    return _document("Image gateway", "", f"<main>{body}</main>")
+
+
+def _document(title: str, head: str, body: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"{head}<style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
@@ -72,26 +93,48 @@ def _problems(problems: Iterable[tuple[str, str]]) -> str:
     return f"<section><h2>Health</h2>{told or '<p>Every service works.</p>'}</section>"
 
 
-def _rows(shown: Shown, rows: Rows) -> str:
+def _rows(shown: Shown, rows: Rows, at_page: AtPage) -> str:
     tally = rows.tally
     states = [state for state in VISIBLE if any(of is state for of, _ in tally.by_source)]
     sources = sorted({source for _, source in tally.by_source})
     return (
         f"<section><h2>Flow</h2>{picture(tally)}<p>{_pace(shown.machine)}</p></section>"
-        + table("What needs a person", ("State", "Reason", "Images", "What to do"), _for_a_person(tally))
+        + table(
+            "What needs a person",
+            ("State", "Reason", "Images", "What to do", *_do(at_page)),
+            _for_a_person(tally, at_page),
+        )
         + table("Waiting, by age", ("State", "Oldest", *_AGES), _by_age(rows))
         + table(
             "Newest studies",
-            ("Study (pseudonymous)", "Came", "Delivered", "On the way", "Refused", "Last change", "What to do"),
-            [_study(each, shown.now) for each in rows.studies],
+            (
+                "Study (pseudonymous)",
+                "Came",
+                "Delivered",
+                "On the way",
+                "Refused",
+                "Last change",
+                "What to do",
+                *_do(at_page),
+            ),
+            [_study(each, shown.now, at_page) for each in rows.studies],
         )
         + table(
             "Sources",
             ("Source", *(NAMES[state] for state in states)),
             [(source, *(tally.by_source.get((state, source), 0) for state in states)) for source in sources],
         )
-        + _destinations(shown, rows)
+        + _destinations(shown, rows, at_page)
     )
+
+
+def _do(at_page: AtPage) -> tuple[str, ...]:
+    """The head of the column with buttons, which only who is logged in has."""
+    return ("Do",) if at_page.name else ()
+
+
+def _buttons(at_page: AtPage, *buttons: Button) -> tuple[Cell, ...]:
+    return (at_page.buttons(*buttons),) if at_page.name else ()
 
 
 def _pace(machine: Machine) -> str:
@@ -103,12 +146,18 @@ def _pace(machine: Machine) -> str:
     return f"In the last hour {machine.received:,.0f} images came; delivered: {sent or 'none'}."
 
 
-def _for_a_person(tally: Tally) -> list[tuple[Cell, ...]]:
+def _for_a_person(tally: Tally, at_page: AtPage) -> list[tuple[Cell, ...]]:
     return [
-        (NAMES[state], *_words(code, n))
+        (NAMES[state], *_words(code, n), *_buttons(at_page, *_decisions(code)))
         for (state, code), n in sorted(tally.by_reason.items(), key=lambda each: -each[1])
-        if state in _FOR_A_PERSON and n
+        if state in FOR_A_PERSON and n
     ]
+
+
+def _decisions(code: str) -> tuple[Button, ...]:
+    about = {"reason": code}
+    both = (Button("release", "Process again", about), Button("discard", "Discard", about))
+    return both if code in _REASONS else ()
 
 
 def _words(code: str, count: int) -> tuple[str, int, str]:
@@ -126,9 +175,11 @@ def _by_age(rows: Rows) -> list[tuple[Cell, ...]]:
     ]
 
 
-def _study(each: Study, now: float) -> tuple[Cell, ...]:
+def _study(each: Study, now: float, at_page: AtPage) -> tuple[Cell, ...]:
     came = {state: each.states.get(state, 0) for state in (State.FORWARDED, State.READY, State.REJECTED)}
-    return (each.study, sum(came.values()), *came.values(), ago(now, each.last), _advice(each))
+    again = [Button("replay", "Send again", {"study": each.study})] if came[State.FORWARDED] else []
+    cells: tuple[Cell, ...] = (each.study, sum(came.values()), *came.values(), ago(now, each.last), _advice(each))
+    return (*cells, *_buttons(at_page, *again))
 
 
 def _advice(each: Study) -> str:
@@ -142,11 +193,18 @@ def _advice(each: Study) -> str:
     return "Nothing: all that passed is delivered."
 
 
-def _destinations(shown: Shown, rows: Rows) -> str:
+def _destinations(shown: Shown, rows: Rows, at_page: AtPage) -> str:
     kinds = sorted({kind for counts in rows.destinations.values() for kind in counts})
     return table(
         "Destinations",
-        ("Destination", "State", *(kind.capitalize() for kind in kinds), "Missing there", "Last asked what it has"),
+        (
+            "Destination",
+            "State",
+            *(kind.capitalize() for kind in kinds),
+            "Missing there",
+            "Last asked what it has",
+            *_do(at_page),
+        ),
         [
             (
                 name,
@@ -154,6 +212,7 @@ def _destinations(shown: Shown, rows: Rows) -> str:
                 *(counts.get(kind, 0) for kind in kinds),
                 rows.missing.get(name, 0),
                 ago(shown.now, rows.asked[name]) if name in rows.asked else "not asked",
+                *_buttons(at_page, *_switches(shown, rows, name)),
             )
             for name, counts in sorted(rows.destinations.items())
         ],
@@ -164,6 +223,14 @@ def _stands(shown: Shown, rows: Rows, name: str) -> str:
     if name in rows.pauses:
         return f"paused by a person {ago(shown.now, rows.pauses[name])}"
     return "paused: it fails, and is tried again" if name in shown.machine.paused else "works"
+
+
+def _switches(shown: Shown, rows: Rows, name: str) -> list[Button]:
+    about = {"destination": name}
+    if name in rows.pauses:
+        return [Button("resume", "Resume", about)]
+    again = [Button("retry", "Try now", about)] if name in shown.machine.paused else []
+    return [Button("pause", "Pause", about), *again]
 
 
 def _senders(shown: Shown) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-Cell = str | int
+from appliance.watch.status_page.forms import Buttons
+
+Cell = str | int | Buttons
 
 
 def table(title: str, heads: Iterable[str], rows: Iterable[tuple[Cell, ...]], *, empty: str = "Nothing.") -> str:
@@ -25,6 +27,8 @@ def _row(heads: Sequence[str], first: Cell, *others: Cell) -> str:
 
 
 def _cell(head: str, value: Cell) -> str:
+    if isinstance(value, Buttons):
+        return f'<td data-head="{escape(head)}">{value.html}</td>'
     kind, text = (' class="n"', f"{value:,}") if isinstance(value, int) else ("", escape(value))
     return f'<td{kind} data-head="{escape(head)}">{text}</td>'
 

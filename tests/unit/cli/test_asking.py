@@ -147,7 +147,7 @@ def test_when_the_service_does_not_run_the_request_is_kept_and_that_is_said(site
         (["quarantine", "release", "../../etc/passwd"], "is no spool id, so nothing was changed"),
         (["quarantine", "release", ID, "--accept", "malformed"], "'malformed' can't be accepted; nothing was changed"),
         (["quarantine", "discard", "MUSTERMANN"], "is no spool id"),
-        (["replay"], "Name at least one id"),
+        (["replay"], "Name ids, or --study"),
         (["source", "open", "nowhere"], "is no source of this configuration; nothing was changed"),
         (["source", "open", "unlisted", "--project", "none"], "is no project of this configuration"),
     ],

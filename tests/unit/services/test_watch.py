@@ -190,7 +190,7 @@ def test_head_answers_without_a_body_and_other_methods_not_at_all(watch):
     post, _ = get(watch, "/health/live", "POST")
 
     assert (head.status, body) == (200, "")
-    assert post.status == 501
+    assert post.status == 405
 
 
 def test_an_answer_may_not_be_kept_nor_taken_for_a_page_and_names_no_version(watch):
