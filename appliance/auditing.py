@@ -20,6 +20,7 @@ class Syslog:
     certificate: Path | None = None  # PEM, the chain by which the receiver knows us
     key: Path | None = None  # PEM; a systemd credential of the file's name goes before the file
     source_id: str = ""  # AuditSourceID; left out: this machine's name
+    gather_s: float = 60.0  # instances of a study that come or leave within this time are told together
     timeout_s: float = field(default=5.0)  # connect and between bytes
 
     def __post_init__(self) -> None:
@@ -36,6 +37,7 @@ class Syslog:
             " protected otherwise, write in_clear: true.",
         )
         demand(not (self.tls and self.in_clear), "in_clear means something with tls: false only.")
+        demand(0 <= self.gather_s <= 3600, "gather_s must be 0 to 3600.")
         demand(0 < self.timeout_s <= 10, "timeout_s must be more than 0 and at most 10.")
         demand(
             self.source_id.isascii() and self.source_id.isprintable() and len(self.source_id) <= 64,

@@ -91,6 +91,7 @@ class Deidentify:
         self._mapping = MappingStore(config.mapping_store, self._key)
         self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
         self._outbox = Outbox(config.state / "outside")
+        self._outbox.exports.keep(is_asked=config.audit.syslog is not None)  # forward's too; it may be begun again here
         self._repair = recover_inside(self._spool, self._outbox)
         self._follower = Follower(self._spool, self._outbox, self._repair.again)
         self._operator = Operator(

@@ -24,6 +24,7 @@ from appliance.services.receive import Receive
 from appliance.services.reconciling import DAY_S, Reconciling, asker_to
 from appliance.services.watch import Chore, Watch, watched_of
 from appliance.spool.outbox import Outbox
+from appliance.spool.overview import Overview
 from appliance.spool.requests import Requests
 from appliance.watch.audit import Audit
 from appliance.watch.audit_check import AuditCheck
@@ -35,6 +36,7 @@ from appliance.watch.published import Published
 from appliance.watch.recall_audit import RecallAudit
 from appliance.watch.syslog.message import Origin
 from appliance.watch.syslog.relay import Relay
+from appliance.watch.syslog.rows import Rows
 
 INSIDE, OUTSIDE = "inside", "outside"
 SIDES = {
@@ -127,6 +129,7 @@ def _deidentify(config: Config, to: Published, *, development: bool) -> Service:
 def _forward(config: Config, to: Published) -> Service:
     _ends_of_logins(config, to)
     outbox = Outbox(config.state / OUTSIDE)
+    outbox.exports.keep(is_asked=config.audit.syslog is not None)
     done: queue.SimpleQueue[Delivered] = queue.SimpleQueue()
     chance = random.SystemRandom().random
     lanes = [lane_to(destination, done, chance=chance) for destination in config.destinations]
@@ -182,10 +185,12 @@ def _relay(config: Config, to: Published, audit: Audit) -> Relay | None:
     if syslog.certificate is not None:
         Expiry(to.registry, certificates={"audit.syslog": syslog.certificate})
     node = socket.gethostname()
+    origin = Origin(config.site, syslog.source_id or node, config.scp.ae_title, node)
     return Relay(
         syslog,
-        Origin(config.site, syslog.source_id or node, config.scp.ae_title, node),
+        origin,
         audit,
+        Rows(Overview(config.state), origin, config.destinations, gather_s=syslog.gather_s),
         config.state / SIDES["watch"] / "metrics" / "syslog.json",
         to.registry,
         clock=time.time,

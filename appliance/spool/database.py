@@ -101,6 +101,11 @@ class Database:
             finally:
                 connection.execute("ROLLBACK")
 
+    @property
+    def is_there(self) -> bool:
+        """Whether what was read last was the file, and no stand-in for one that is not there, or not ready."""
+        return self._inode != 0
+
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock:

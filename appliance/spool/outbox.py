@@ -53,6 +53,7 @@ class Outbox:
         self.rows = Deliveries(self.layout)
         self.recalls = self.rows.recalls
         self.missing = self.rows.missing
+        self.exports = self.rows.exports
         self.pauses = self.rows.pauses
         self.settings = self.rows.settings
         self.custody = Custody(self.rows.database)
@@ -293,4 +294,5 @@ class Outbox:
 
     def purge_rows(self, before: float, limit: int = 1000) -> int:
         """Forget what ended before ``before`` (POSIX seconds) but for REJECTED ones; return how many."""
-        return sum(each(before, limit) for each in (self.rows.purge_rows, self.recalls.purge, self.missing.purge))
+        purges = (self.rows.purge_rows, self.recalls.purge, self.missing.purge, self.exports.purge)
+        return sum(each(before, limit) for each in purges)

@@ -1,11 +1,13 @@
 """The tables of the outbox, each index and trigger beside its reason. Pseudonymous facts only.
 
-Version 2 added recalls, version 3 what is missing at destinations.
+Version 2 added recalls, version 3 what is missing at destinations, version 4 numbered deliveries.
 """
 
 from typing import Final
 
-VERSION: Final = 3
+from appliance.spool import exports
+
+VERSION: Final = 4
 
 # instance
 #   seq      order of arrival outside: versions of one UID are delivered in this order
@@ -22,7 +24,7 @@ VERSION: Final = 3
 # missing    one an instance and destination; see missing.MissingState
 #   looks    how often in succession it was looked for and not found
 #   times    how often it was sent again
-SCHEMA: Final = """
+_ROWS: Final = """
 CREATE TABLE instance (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     out TEXT NOT NULL UNIQUE,
@@ -221,3 +223,4 @@ CREATE TRIGGER missing_tally_delete AFTER DELETE ON missing BEGIN
     UPDATE missing_tally SET n = n - 1 WHERE destination = OLD.destination AND state = OLD.state;
 END;
 """
+SCHEMA: Final = _ROWS + exports.SCHEMA

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from appliance.lifecycle import OUTSIDE, State
 from appliance.spool.database import Database
+from appliance.spool.exports import Exports
 from appliance.spool.missing import MissingRows
 from appliance.spool.pauses import Pauses
 from appliance.spool.recalls import Recalls, Wanted, selected
@@ -78,6 +79,7 @@ class OutboxView:
         self.settings = Settings(database)
         self.recalls = Recalls(database)
         self.missing = MissingRows(database)
+        self.exports = Exports(database)
         self.pauses = Pauses(database)
 
     def close(self) -> None:

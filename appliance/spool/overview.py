@@ -10,7 +10,10 @@ from appliance.errors import ApplianceError, Unsafe
 from appliance.lifecycle import State
 from appliance.model import Instance
 from appliance.reasons import Reason
+from appliance.spool import arrivals
+from appliance.spool.arrivals import Mark, Received
 from appliance.spool.deliveries import Deliveries
+from appliance.spool.exports import Export
 from appliance.spool.held import held
 from appliance.spool.journal import Journal
 from appliance.spool.journal_view import Trace
@@ -109,6 +112,32 @@ class Overview:
             generation, (known, number) = self._outside.generation, followed
             return generation, self._outside.recalls.changed_since(number if known == generation else 0, limit)
 
+    def received_since(self, mark: Mark, limit: int) -> list[Received] | None:
+        """Return the originals' rows after ``mark``, in order; None when the journal is another one than it was."""
+        with _told():
+            rows = self._inside.database
+            return arrivals.received_since(rows, mark, limit) if arrivals.is_there(rows, mark) else None
+
+    def exported_since(self, followed: tuple[str, int], limit: int) -> tuple[str, list[Export] | None]:
+        """Return the outbox's generation, and deliveries after a number, in order; None: it is another one than it was.
+
+        followed  generation ("" while there was no outbox) and number up to which deliveries were followed
+        """
+        with _told():
+            generation, (known, number) = self._generation(), followed
+            exports = self._outside.exports
+            if not generation:
+                return known, []
+            if known and (known != generation or number > exports.newest()):
+                return generation, None
+            return generation, exports.since(number if known else 0, limit)
+
+    def newest(self) -> tuple[Mark, tuple[str, int]]:
+        """Return the mark of the last original; the outbox's generation, and the number of the last delivery."""
+        with _told():
+            generation = self._generation()
+            return arrivals.newest(self._inside.database), (generation, self._outside.exports.newest())
+
     def recall_counts(self) -> dict[str, dict[str, int]]:
         """Return destination -> state of recalls -> how many."""
         with _told():
@@ -190,6 +219,11 @@ class Overview:
                     if len(found) == limit:
                         break
         return found
+
+    def _generation(self) -> str:
+        """The outbox's generation, "" while there is no outbox that can be read."""
+        generation = self._outside.generation
+        return generation if self._outside.database.is_there else ""
 
     def _refused_just_now(self, reason: Reason) -> Iterator[Instance]:
         """Yield what the outside refused for ``reason`` and the inside has not followed, among the next LOOKED_AT."""

@@ -8,8 +8,11 @@ from collections import Counter
 import pytest
 
 from appliance.watch.audit import Audit
+from tests.make import make
 from tests.make.audit_schema import valid
 from tests.make.certificates import Authority
+from tests.peers.appliance_process import Appliance
+from tests.peers.caller import CT, EXPLICIT, Caller
 from tests.peers.rsyslog import Rsyslog
 from tests.peers.running import Running
 
@@ -116,6 +119,47 @@ def test_whoever_is_killed_while_messages_are_told_none_is_lost(watch, receiver)
     watch.wait_until(lambda: "discard: 299" in descriptions(receiver))
     told = Counter(words for words in descriptions(receiver) if words.startswith("discard"))
     assert set(told) == {f"discard: {number}" for number in range(300)}
+
+
+def transfers(receiver):
+    """Return event -> study -> instances told, and the texts of these messages."""
+    counted, texts = {"110104": Counter(), "110106": Counter()}, []
+    for each in receiver.messages():
+        root = valid(each["msg"].removeprefix(BOM))
+        event = root.find(".//EventID").get("csd-code")
+        if event in counted:
+            study = root.find("ParticipantObjectIdentification").get("ParticipantObjectID")
+            counted[event][study] += sum(int(c.get("NumberOfInstances")) for c in root.iter("SOPClass"))
+            texts.append(each["msg"])
+    return counted, texts
+
+
+def test_what_is_received_and_what_leaves_is_told_by_its_new_study_with_counts_and_without_a_name(
+    tmp_path, authority, receiver
+):
+    images = [make.ct(seed=5, number=number, patient="Mustermann^Erika") for number in range(1, 13)]
+    certificate, key = authority.sign("edge")
+    syslog = {"host": "127.0.0.1", "port": receiver.port, "ca": str(authority.certificate), "gather_s": 1}
+    syslog |= {"certificate": str(certificate), "key": str(key)}
+    shelf = [{"name": "shelf", "folder": str(tmp_path / "shelf")}, {"name": "other", "folder": str(tmp_path / "other")}]
+
+    with Appliance(tmp_path / "edge", shelf, audit={"syslog": syslog}) as edge:
+        with Caller(edge.port) as caller:
+            caller.request({1: (CT, [EXPLICIT])})
+            for each in images:
+                assert caller.store(1, CT, each.SOPInstanceUID, make.data_set(each)) == 0
+        edge.until_settled(12)
+        [watch] = edge.processes("watch")
+        os.kill(watch, signal.SIGKILL)
+        edge.until(lambda: sum(transfers(receiver)[0]["110106"].values()) >= 24, "told")
+        edge.until(lambda: sum(transfers(receiver)[0]["110104"].values()) >= 12, "told")
+        study = edge.trace(images[0].SOPInstanceUID)[0]["study"]
+
+    counted, texts = transfers(receiver)
+    assert set(counted["110104"]) == set(counted["110106"]) == {study}
+    for identifier in (str(images[0].PatientID), "Mustermann", *(str(each.SOPInstanceUID) for each in images)):
+        assert identifier not in "".join(texts)
+    assert images[0].StudyInstanceUID not in "".join(texts)
 
 
 def test_a_receiver_with_a_certificate_of_another_authority_is_told_nothing_and_that_is_said(watch, receiver, tmp_path):

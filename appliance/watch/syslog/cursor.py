@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError, Unsafe
+from appliance.spool.arrivals import FRONT, Mark
 from appliance.spool.files import open_regular, put_durably
 from appliance.watch.syslog.lines import Place
 
@@ -19,9 +20,11 @@ class CursorUnreadable(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What was told: of the audit file."""
+    """What was told: of the audit file, of the originals' rows, and of deliveries (outbox's generation, number)."""
 
     audit: Place = field(default_factory=Place)
+    received: Mark = FRONT
+    exported: tuple[str, int] = ("", 0)
 
 
 def read_cursor(file: Path) -> Cursor | None:
@@ -29,7 +32,8 @@ def read_cursor(file: Path) -> Cursor | None:
     try:
         with open_regular(file) as body:
             found = json.loads(body.read(_LARGEST))
-        return Cursor(Place(**found["audit"]))
+        (seq, spool_id), (generation, number) = found["received"], found["exported"]
+        return Cursor(Place(**found["audit"]), (int(seq), str(spool_id)), (str(generation), int(number)))
     except FileNotFoundError:
         return None
     except (OSError, Unsafe, ValueError, TypeError, KeyError) as error:

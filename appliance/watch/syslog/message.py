@@ -104,6 +104,7 @@ class Participant:
     is_requestor: bool
     roles: Sequence[Code] = ()
     ae_title: str = ""
+    name: str = ""
     node: str = ""
     media: Code | None = None
 
@@ -188,7 +189,8 @@ def _of_instances(
     named = _object(found, study.uid or WITHHELD, STUDY_UID, "Study", kind="2", role="3")
     description = Xml.SubElement(named, "ParticipantObjectDescription")
     for uid, count in sorted(study.classes.items()):
-        Xml.SubElement(description, "SOPClass", {"UID": plain(uid), "NumberOfInstances": str(count)})
+        known = {"UID": plain(uid)} if uid else {}
+        Xml.SubElement(description, "SOPClass", {**known, "NumberOfInstances": str(count)})
     Xml.SubElement(description, "Anonymized").text = "true" if study.is_anonymized else "false"
     _object(found, WITHHELD, PATIENT_NUMBER, "Patient", kind="1", role="1")
     return _done(at, SUCCESS, found)
@@ -226,6 +228,8 @@ def _participant(found: Xml.Element, who: Participant) -> None:
     named = {"UserID": plain(who.user), "UserIsRequestor": "true" if who.is_requestor else "false"}
     if who.ae_title:
         named["AlternativeUserID"] = f"AETITLE={plain(who.ae_title)}"  # A.5.2.2
+    if who.name:
+        named["UserName"] = plain(who.name)
     if who.node:
         named |= {"NetworkAccessPointID": plain(who.node), "NetworkAccessPointTypeCode": _kind_of_node(who.node)}
     participant = Xml.SubElement(found, "ActiveParticipant", named)

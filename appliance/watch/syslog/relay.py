@@ -6,8 +6,8 @@ after a failure the next one comes later and later.
 """
 
 import logging
-import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,25 +15,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from appliance.auditing import Syslog
 from appliance.errors import ApplianceError
+from appliance.spool.arrivals import FRONT
 from appliance.spool.backoff import backoff
+from appliance.spool.overview import Unreadable
 from appliance.watch.audit import Audit
 from appliance.watch.syslog.cursor import Cursor, CursorUnreadable, put_cursor, read_cursor
 from appliance.watch.syslog.lines import end_of, follow
 from appliance.watch.syslog.message import Message, Origin
-from appliance.watch.syslog.said import AGAIN, BEGUN, REPLACED, STARTED, STOPPED, of_line
-from appliance.watch.syslog.wire import Unconfirmed, deliver, frame, header_name
+from appliance.watch.syslog.rows import Rows
+from appliance.watch.syslog.said import AGAIN, BEGUN, OTHER_ROWS, REPLACED, STARTED, STOPPED, of_line
+from appliance.watch.syslog.wire import KINDS, deliver, frame, header_name, kind
 
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-PAGE: Final = 100  # messages of one delivery
+PAGE: Final = 100  # lines of one delivery
 LONGEST_S: Final = 300.0  # between two attempts
 SERVICE: Final = "watch"
-KINDS: Final = ("not-trusted", "tls", "files", "unconfirmed", "timeout", "unreachable")
 
 
 class Relay:
-    """Follows the audit and tells it, a page a step.
+    """Follows the audit and the rows and tells them, a page a step.
 
     origin  who reports
     file    where it is remembered how far was told
@@ -45,6 +47,7 @@ class Relay:
         to: Syslog,
         origin: Origin,
         audit: Audit,
+        rows: Rows,
         file: Path,
         registry: CollectorRegistry,
         *,
@@ -54,12 +57,14 @@ class Relay:
         self._to = to
         self._origin = origin
         self._audit = audit
+        self._rows = rows
         self._file = file
         self._clock = clock
         self._chance = chance
         self._cursor: Cursor | None = None
         self._next = float("-inf")
         self._pause = 0.0
+        self._next_rows = float("-inf")
         self._failures = 0
         self._oldest: float | None = None
         self._sent = Counter("appliance_syslog_messages", "Audit messages that were confirmed.", registry=registry)
@@ -103,7 +108,7 @@ class Relay:
             self._lost(AGAIN)
             cursor = Cursor()
         if cursor is None:
-            cursor = Cursor(end_of(self._audit.file))
+            cursor = Cursor(end_of(self._audit.file), *self._rows.newest())
             self._note(BEGUN, f"to {self._to.host} port {self._to.port}")
         put_cursor(cursor, self._file)
         self._note(STARTED, SERVICE)
@@ -132,11 +137,34 @@ class Relay:
 
     def _page(self, cursor: Cursor) -> tuple[list[Message], Cursor]:
         """Return the next messages, and the cursor after them."""
-        found = follow(self._audit.file, cursor.audit, PAGE, self._clock())
+        now = self._clock()
+        found = follow(self._audit.file, cursor.audit, PAGE, now)
         if found.is_new:
             log.error("the audit file was replaced, shortened or removed; it is told from its front")
             self._lost(REPLACED)
-        return [of_line(self._origin, line) for line in found.lines], Cursor(found.place)
+        messages = [of_line(self._origin, line) for line in found.lines]
+        after = replace(cursor, audit=found.place)
+        if 0 <= self._next_rows - now <= self._to.gather_s:
+            return messages, after
+        self._next_rows = now + self._to.gather_s
+        try:
+            return self._with_rows(messages, after, now)
+        except Unreadable:
+            return messages, after  # told elsewhere, and followed when they can be read again
+
+    def _with_rows(self, messages: list[Message], cursor: Cursor, now: float) -> tuple[list[Message], Cursor]:
+        received, exported = self._rows.received(cursor.received, now), self._rows.exported(cursor.exported)
+        if received is None or exported is None:
+            log.error("rows were begun again; they are told from their front")
+            self._lost(OTHER_ROWS)
+        messages = [*messages, *(received.messages if received else ()), *(exported.messages if exported else ())]
+        if received is None or exported is None or received.is_full or exported.is_full:
+            self._next_rows = float("-inf")
+        return messages, replace(
+            cursor,
+            received=received.place if received is not None else FRONT,
+            exported=exported.place if exported is not None else ("", 0),
+        )
 
     def _lost(self, what: str) -> None:
         """Say that it is told from the front: in the audit too, and so to the receiver."""
@@ -153,26 +181,14 @@ class Relay:
         self._failures = 0
 
     def _could_not(self, error: OSError | UnicodeError) -> None:
-        why = _kind(error)
+        why = kind(error)
         self._failed.labels(why).inc()
         if not self._failures:
             log.warning("audit messages wait; they are told later", extra={"why": why, "kind": type(error).__name__})
         self._failures += 1
+        self._next_rows = float("-inf")
         self._wait(backoff(self._failures, self._chance(), longest_s=LONGEST_S))
 
     def _wait(self, seconds: float) -> None:
         self._pause = seconds
         self._next = self._clock() + seconds
-
-
-def _kind(error: OSError | UnicodeError) -> str:
-    """Return which of KINDS an error is."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "not-trusted"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    if isinstance(error, FileNotFoundError | PermissionError):
-        return "files"
-    if isinstance(error, Unconfirmed):
-        return "unconfirmed"
-    return "timeout" if isinstance(error, TimeoutError) else "unreachable"

@@ -24,6 +24,7 @@ STARTED: Final = "service started"
 STOPPED: Final = "service stopped"
 BEGUN: Final = "audit messages begun"
 REPLACED: Final = "audit file replaced, shortened or removed: told from its front, what was not told before is lost"
+OTHER_ROWS: Final = "rows of a side begun again: told from their front, what was not told before may be lost"
 AGAIN: Final = "audit messages told again: it was not known any more how far they were"
 
 _ACTIVITY: Final = {STARTED: APPLICATION_START, STOPPED: APPLICATION_STOP}
@@ -35,9 +36,10 @@ _ALERTS: Final = {
     "mapping settle": SECURITY_CONFIGURATION,
     BEGUN: RECORDING_STARTED,
     REPLACED: RECORDING_STARTED,
+    OTHER_ROWS: RECORDING_STARTED,
     AGAIN: RECORDING_STARTED,
 }
-_SERIOUS: Final = (REPLACED, AGAIN)
+_SERIOUS: Final = (REPLACED, OTHER_ROWS, AGAIN)
 
 
 def of_line(origin: Origin, line: Line) -> Message:

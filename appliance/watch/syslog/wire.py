@@ -18,6 +18,7 @@ from appliance.watch.syslog.message import SUCCESS, Message, moment
 APP_NAME: Final = "appliance"
 MSGID: Final = "DICOM+RFC3881"  # PS3.15 A.6
 BOM: Final = b"\xef\xbb\xbf"  # RFC 5424 6.4: what follows is UTF-8
+KINDS: Final = ("not-trusted", "tls", "files", "unconfirmed", "timeout", "unreachable")
 MOST_S: Final = 10.0  # of one delivery, over all
 
 _AUTHPRIV: Final = 10  # facility
@@ -64,15 +65,31 @@ def deliver(to: Syslog, frames: Iterable[bytes], *, environment: Mapping[str, st
             _end(stream)
 
 
-def certificate_of(to: Syslog, *, environment: Mapping[str, str] = os.environ) -> bytes:
-    """Return the certificate (DER) that the receiver shows, after greeting it and sending nothing. Raises as above."""
+def greet(to: Syslog, *, environment: Mapping[str, str] = os.environ) -> bytes:
+    """Connect as ``deliver`` does, send nothing, and return the certificate that was shown (PEM; b"" without TLS)."""
+    if not to.tls:
+        deliver(to, [])
+        return b""
     with (
         socket.create_connection((to.host, to.port), timeout=to.timeout_s) as plain,
         _context(to, environment).wrap_socket(plain, server_hostname=to.host) as stream,
     ):
-        shown = stream.getpeercert(binary_form=True) or b""
+        shown = ssl.DER_cert_to_PEM_cert(stream.getpeercert(binary_form=True) or b"").encode()
         _end(stream)
         return shown
+
+
+def kind(error: OSError | UnicodeError) -> str:
+    """Return which of KINDS an error of ``deliver`` is."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "not-trusted"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return "files"
+    if isinstance(error, Unconfirmed):
+        return "unconfirmed"
+    return "timeout" if isinstance(error, TimeoutError) else "unreachable"
 
 
 def _context(to: Syslog, environment: Mapping[str, str]) -> ssl.SSLContext:
