@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.audit_receiver import look_at_receiver
 from appliance.cli.checks import Finding, Severity, examine
 from appliance.cli.options import answer, load, say, with_config
 from appliance.cli.sent_through import send_through
@@ -17,7 +18,7 @@ MARK = {Severity.OK: "ok     ", Severity.WARNING: "warning", Severity.ERROR: "ER
 @with_config
 @click.option("--send", is_flag=True, help="Also store an invented image at each destination, and look for it there.")
 def command(config_file: Path | None, as_json: bool, send: bool) -> int:
-    """Examine configuration, key, disk, ports, destinations and inbox. Exit status: 0 fine, 1 warnings, 2 errors.
+    """Examine configuration, key, disk, ports, destinations, inbox and who is told. Exit: 0 fine, 1 warnings, 2 errors.
 
     With --send an invented image (Patient ID APPLIANCE-DOCTOR) is stored twice under one UID at each destination with
     a url: whether it keeps or replaces is compared with existing, and it is deleted again where recall is configured.
@@ -25,6 +26,8 @@ def command(config_file: Path | None, as_json: bool, send: bool) -> int:
     try:
         settings = load(config_file)
         findings = examine(settings)
+        if settings.audit.syslog is not None:
+            findings += look_at_receiver(settings.audit.syslog)
         if send:
             findings += [each for there in settings.destinations if there.url for each in send_through(there)]
     except ConfigError as error:

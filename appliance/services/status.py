@@ -76,6 +76,7 @@ def _machine(config: Config, watched: Watched, trend: Trend) -> Machine:
         verified=told.value("appliance_backup_verified_timestamp_seconds"),
         damaged=int(told.value("appliance_backups_damaged") or 0),
         backs_up=watched.backs_up,
+        audit_waits=None if config.audit.syslog is None else told.value("appliance_syslog_waiting_seconds"),
         ends={f"certificate of {name}": at for name, at in certificates.items()}
         | {f"token for {name}": at for name, at in tokens.items()},
     )

@@ -49,6 +49,7 @@ _POLICY = (
 POLICY = _POLICY + "'none'"
 FORMS_POLICY = _POLICY + "'self'"  # where there are forms
 EVERY_S = 30  # the page asks for itself again after so long
+WAITS_S = 300.0  # audit messages that wait so long are worth a word
 SOON_S = 30 * 86_400.0  # what ends within so long is worth a word
 NOBODY = AtPage()
 _REASONS = {reason.value: reason.words for reason in Reason}
@@ -252,6 +253,9 @@ def _machine(shown: Shown) -> str:
         (f"Disk, {side}", f"{size(free)} free{_forecast(hours)}") for side, (free, hours) in machine.free.items()
     ]
     facts.append(("Backup", _backup(machine, shown.now)))
+    if machine.audit_waits is not None:
+        waits = f"wait for their receiver for {lasted(machine.audit_waits)}: appliance doctor"
+        facts.append(("Audit messages", waits if machine.audit_waits >= WAITS_S else "told"))
     facts += [
         (f"Ends: {name}", _end(at - shown.now)) for name, at in sorted(machine.ends.items(), key=lambda each: each[1])
     ]

@@ -44,6 +44,7 @@ class Machine:
     backup        when the newest backup was made; verified: when all were looked at; None: never
     damaged       backups that are not what was written
     backs_up      whether backups are configured
+    audit_waits   for how many seconds audit messages have waited for their receiver; None: there is none
     ends          what ends (a certificate or token, by configured name) -> when, POSIX seconds
     """
 
@@ -55,6 +56,7 @@ class Machine:
     verified: float | None = None
     damaged: int = 0
     backs_up: bool = False
+    audit_waits: float | None = None
     ends: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -10,7 +10,9 @@ import pytest
 from appliance.cli.main import main
 from appliance.mapping.store import MappingStore
 from appliance.watch.published import Published
+from tests.make.certificates import Authority
 from tests.make.site import configured
+from tests.peers.audit_receiver import AuditReceiver
 from tests.peers.committed import Modality
 from tests.peers.patience import PATIENCE_S, until
 from tests.peers.ports import free_port
@@ -280,3 +282,61 @@ def test_for_a_person_each_finding_is_a_line_with_what_to_do_below(tmp_path, cap
     told = capsys.readouterr().out.splitlines()
     line = next(number for number, text in enumerate(told) if text.startswith("warning services: No service runs."))
     assert "appliance run" in told[line + 1]
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """A site that tells a receiver of audit messages over TLS, and the receiver."""
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.sign("edge")
+    with AuditReceiver(tls=authority.sign("receiver"), client_ca=authority.certificate) as receiver:
+        settings = f"host: 127.0.0.1, port: {receiver.port}, ca: {authority.certificate}, timeout_s: 2"
+        known = f"certificate: {certificate}, key: {key}"
+        yield configured(tmp_path, quiet_scp(f"}}\naudit: {{syslog: {{{settings}, {known}}}")), receiver
+
+
+def test_a_receiver_of_audit_messages_is_greeted_and_told_nothing(audited, examine, monkeypatch):
+    site, receiver = audited
+    monkeypatch.setattr("appliance.cli.audit_receiver.NEAR_S", 3600.0)
+
+    _, found = examine(site)
+
+    assert [each["severity"] for each in found["audit messages"]] == ["ok"]
+    assert receiver.connections == 1
+    assert receiver.seen == []
+
+
+def test_certificates_between_us_and_the_receiver_of_audit_messages_that_end_soon_are_a_warning(audited, examine):
+    site, _ = audited
+
+    _, found = examine(site)
+
+    assert [each["severity"] for each in found["audit messages"]] == ["warning", "warning"]
+    assert "ends" in found["audit messages"][0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("stranger", "not-trusted"), ("closes", "unconfirmed"), ("no key", "files"), ("away", "unreachable")],
+)
+def test_a_receiver_of_audit_messages_that_cannot_be_told_is_an_error_that_says_why(
+    audited, examine, tmp_path, fault, said
+):
+    site, receiver = audited
+    text = site.file.read_text()
+    if fault == "stranger":
+        text = text.replace(str(tmp_path / "ca" / "ca.pem"), str(Authority(tmp_path / "stranger").certificate))
+    elif fault == "closes":
+        receiver.manner = "closes"
+    elif fault == "no key":
+        (tmp_path / "ca" / "edge.key").unlink()
+    else:
+        text = text.replace(f"port: {receiver.port}", f"port: {free_port()}")
+    site.file.write_text(text)
+
+    status, found = examine(site)
+
+    assert status == 2
+    [finding] = found["audit messages"]
+    assert said in finding["what"]
+    assert "none is lost" in finding["do"]

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance import config
@@ -226,6 +227,22 @@ def test_the_status_page_shows_a_reason_that_a_newer_version_left(watch, site):
 
     assert "of-tomorrow" in body
     assert "This version does not know the reason" in body
+
+
+@pytest.mark.parametrize(("waits_s", "said"), [(0.0, "told"), (7200.0, "wait for their receiver for 2.0 h")])
+def test_the_status_page_says_whether_audit_messages_wait(site, waits_s, said):
+    site.file.write_text(site.file.read_text() + "audit: {syslog: {host: localhost, tls: false}}\n")
+    told = Published(site.state / "outside" / "metrics", "watch", time.time)
+    Gauge("appliance_syslog_waiting_seconds", "Age.", registry=told.registry).set(waits_s)
+    told.write()
+    service = Watch(config.load(site.file))
+    service.start()
+
+    _, body = get(service, "/")
+
+    service.stop()
+    assert "Audit messages" in body
+    assert said in body
 
 
 def test_each_table_of_the_status_page_has_a_name_and_heads_for_its_rows(watch, site):
