@@ -324,7 +324,7 @@ class Deidentify:
                 if withheld.awaits is not None:
                     wait_for_list(self._mapping, instance.id, *withheld.awaits)
                 self._reporting.withheld(instance, reason, detail, withheld)
-                self._spool.hold(instance, reason, detail, withheld.original_digest)
+                self._spool.hold(instance, reason, detail, withheld.original_digest, withheld.study)
                 self._told(instance, reason)
             case _:
                 self._quarantine(instance, reason, detail, withheld)

@@ -97,9 +97,9 @@ class Spool:
         """RECEIVED -> DISCARDED: a rule or a duplicate. The original is kept for a while. Raises IllegalMove."""
         self.journal.withhold(instance, Event.EXCLUDED, reason.value, detail, digest, self._clock())
 
-    def hold(self, instance: Instance, reason: Reason, detail: str, digest: str = "") -> None:
-        """RECEIVED -> HELD: no identity yet. Raises IllegalMove."""
-        self.journal.withhold(instance, Event.HELD_BACK, reason.value, detail, digest, self._clock())
+    def hold(self, instance: Instance, reason: Reason, detail: str, digest: str = "", study: str = "") -> None:
+        """RECEIVED -> HELD: no identity yet. ``study`` as for ``quarantine``. Raises IllegalMove."""
+        self.journal.withhold(instance, Event.HELD_BACK, reason.value, detail, digest, self._clock(), study)
 
     def quarantine(self, instance: Instance, reason: Reason, detail: str, digest: str = "", study: str = "") -> None:
         """RECEIVED -> QUARANTINED: row first, then the file into quarantine/<reason>/, with a note.

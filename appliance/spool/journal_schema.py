@@ -1,13 +1,13 @@
 """The tables of the journal, each index and trigger beside its reason.
 
-Version 2 added how much of the disk each source's originals take.
+Version 2 added how much of the disk each source's originals take, version 3 what is held or quarantined by study.
 """
 
 from typing import Final
 
 from appliance.spool import held
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 # state     an inside state of lifecycle.State
 # round     1 for the first way through
@@ -60,6 +60,9 @@ CREATE INDEX waiting ON instance(received) WHERE state = 'RECEIVED';
 -- What waits for a human, or was discarded or rejected, by reason; ids sort by arrival.
 CREATE INDEX by_reason ON instance(reason, id) WHERE reason <> '';
 CREATE INDEX quarantined ON instance(id) WHERE state = 'QUARANTINED';
+-- Of which studies something waits for a person, the newest first, and how much of one.
+CREATE INDEX withheld ON instance(id, new_study) WHERE new_study <> '' AND state IN ('HELD', 'QUARANTINED');
+CREATE INDEX withheld_of ON instance(new_study, state) WHERE new_study <> '' AND state IN ('HELD', 'QUARANTINED');
 -- Finding one: trace, duplicates, following the outbox, receipts.
 CREATE INDEX by_sop_instance ON instance(sop_instance) WHERE sop_instance <> '';
 CREATE INDEX by_new_sop_instance ON instance(new_sop_instance) WHERE new_sop_instance <> '';

@@ -177,9 +177,9 @@ class Overview:
             return {**inside, State.READY: ready_by_age(self._outside.database, now)}
 
     def newest_studies(self, limit: int) -> list[Study]:
-        """Return the studies of which something came to the outside last, the newest first."""
+        """Return the studies of which something changed last, the newest first."""
         with _told():
-            return newest_studies(self._outside.database, limit)
+            return newest_studies(self._inside.database, self._outside.database, limit)
 
     def delivered_ids(self, study: str) -> list[str]:
         """Return the ids of a pseudonymous study's FORWARDED instances whose originals are still here."""

@@ -13,18 +13,21 @@ HOUR_S, DAY_S = 3600.0, 86_400.0
 AGES: Final = (HOUR_S, DAY_S, 7 * DAY_S)  # what divides young from old, seconds
 LOOKED_AT = 20_000  # newest instances whose studies are listed
 
+_WITHHELD: Final = "new_study <> '' AND state IN ('HELD', 'QUARANTINED')"  # as the journal's index has it
+
 # Younger than the first age, than the second, than the third, and older.
 Ages = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """How far a study is, as the outside knows it. Times in POSIX seconds.
+    """How far a study is. Times in POSIX seconds.
 
     study    its pseudonymous Study Instance UID
-    states   READY, FORWARDED and REJECTED -> how many instances
+    states   READY, FORWARDED, REJECTED, HELD and QUARANTINED -> how many instances; what was not processed yet is of
+             no study
     missing  instances that a destination named as stored and does not have
-    first    when the first of it came to the outside; last: when the last did, or was settled
+    first    when the first of it came to the outside, or into the hospital; last: when something of it changed last
     """
 
     study: str
@@ -75,31 +78,48 @@ def ready_by_age(outside: Database, now: float) -> Ages:
         )
 
 
-def newest_studies(outside: Database, limit: int) -> list[Study]:
-    """Return the studies of which something came last, among the LOOKED_AT newest instances; the newest first."""
+def newest_studies(inside: Database, outside: Database, limit: int) -> list[Study]:
+    """Return the studies of which something changed last, the newest first.
+
+    Looked at are the LOOKED_AT newest instances of the outside, and as many that are held or quarantined.
+    """
+    with inside.reading() as connection:
+        held = connection.execute(
+            f"SELECT new_study FROM (SELECT new_study, id FROM instance WHERE {_WITHHELD} ORDER BY id DESC LIMIT ?)"  # noqa: S608 - ours
+            " GROUP BY new_study ORDER BY max(id) DESC LIMIT ?",
+            (LOOKED_AT, limit),
+        ).fetchall()
     with outside.reading() as connection:
-        named = connection.execute(
+        passed = connection.execute(
             "SELECT study FROM (SELECT study, seq FROM instance ORDER BY seq DESC LIMIT ?)"
             " GROUP BY study ORDER BY max(seq) DESC LIMIT ?",
             (LOOKED_AT, limit),
         ).fetchall()
-        found = []
-        for (study,) in named:
-            rows = connection.execute(
-                "SELECT state, count(*), min(admitted), max(max(admitted, settled_at)) FROM instance WHERE study = ?"
-                " AND state IN ('READY', 'FORWARDED', 'REJECTED') GROUP BY state",
-                (study,),
-            ).fetchall()
-            (missing,) = connection.execute(
-                "SELECT count(*) FROM missing WHERE destination IN (SELECT destination FROM missing_tally)"
-                " AND study = ? AND state IN ('MISSING', 'SENT_AGAIN')",
-                (study,),
-            ).fetchone()
-            if rows:
-                states = {State(state): n for state, n, *_ in rows}
-                first, last = min(row[2] for row in rows), max(row[3] for row in rows)
-                found.append(Study(study, states, missing, first, last))
-    return found
+    found = [_study(inside, outside, study) for (study,) in dict.fromkeys([*held, *passed])]
+    return sorted((each for each in found if each.states), key=lambda each: each.last, reverse=True)[:limit]
+
+
+def _study(inside: Database, outside: Database, study: str) -> Study:
+    with outside.reading() as connection:
+        rows = connection.execute(
+            "SELECT state, count(*), min(admitted), max(max(admitted, settled_at)) FROM instance WHERE study = ?"
+            " AND state IN ('READY', 'FORWARDED', 'REJECTED') GROUP BY state",
+            (study,),
+        ).fetchall()
+        (missing,) = connection.execute(
+            "SELECT count(*) FROM missing WHERE destination IN (SELECT destination FROM missing_tally)"
+            " AND study = ? AND state IN ('MISSING', 'SENT_AGAIN')",
+            (study,),
+        ).fetchone()
+    with inside.reading() as connection:
+        rows += connection.execute(
+            "SELECT state, count(*), min(received), max(moved) FROM instance"  # noqa: S608 - ours
+            f" WHERE {_WITHHELD} AND new_study = ? GROUP BY state",
+            (study,),
+        ).fetchall()
+    states = {State(state): n for state, n, *_ in rows}
+    first, last = min((row[2] for row in rows), default=0.0), max((row[3] for row in rows), default=0.0)
+    return Study(study, states, missing, first, last)
 
 
 def delivered_ids(inside: Database, outside: Database, study: str) -> list[str]:

@@ -62,7 +62,7 @@ def page(tmp_path):
     house = House(site.state)
     house.clock.now = time.time()
     quarantined, held, *others = house.receive(*range(8))
-    house.spool.quarantine(quarantined, Reason.NO_PATIENT_ID, "")
+    house.spool.quarantine(quarantined, Reason.NO_PATIENT_ID, "", study="2.25.77")
     house.spool.hold(held, Reason.NO_IDENTITY_YET, "")
     sent = house.pass_on(others[:3], study=STUDY)
     house.deliver()
@@ -95,6 +95,8 @@ def test_a_person_sees_in_a_browser_how_everything_is_and_what_to_do(page, brows
         STUDY,
         "Missing where it was delivered: 1.",
         "Nothing: it is on its way.",
+        "2.25.77",
+        "Not complete: see what needs a person",
         "made 2.0 h ago, looked at 1.0 h ago; 1 damaged: appliance backup verify",
         "At the sender, give the AE title of this receiver",
         "Rules of the newest image",

@@ -54,6 +54,7 @@ SOON_S = 30 * 86_400.0  # what ends within so long is worth a word
 NOBODY = AtPage()
 _REASONS = {reason.value: reason.words for reason in Reason}
 FOR_A_PERSON = (State.QUARANTINED, State.REJECTED, State.HELD)
+_OF_STUDIES = (State.FORWARDED, State.READY, State.REJECTED, State.HELD, State.QUARANTINED)
 _AGES = ("under 1 h", "1 h to 1 day", "1 to 7 days", "over 7 days")
 
 
@@ -114,6 +115,8 @@ def _rows(shown: Shown, rows: Rows, at_page: AtPage) -> str:
                 "Delivered",
                 "On the way",
                 "Refused",
+                "Held",
+                "Quarantined",
                 "Last change",
                 "What to do",
                 *_do(at_page),
@@ -177,7 +180,7 @@ def _by_age(rows: Rows) -> list[tuple[Cell, ...]]:
 
 
 def _study(each: Study, now: float, at_page: AtPage) -> tuple[Cell, ...]:
-    came = {state: each.states.get(state, 0) for state in (State.FORWARDED, State.READY, State.REJECTED)}
+    came = {state: each.states.get(state, 0) for state in _OF_STUDIES}
     again = [Button("replay", "Send again", {"study": each.study})] if came[State.FORWARDED] else []
     cells: tuple[Cell, ...] = (each.study, sum(came.values()), *came.values(), ago(now, each.last), _advice(each))
     return (*cells, *_buttons(at_page, *again))
@@ -185,6 +188,8 @@ def _study(each: Study, now: float, at_page: AtPage) -> tuple[Cell, ...]:
 
 def _advice(each: Study) -> str:
     """Return one sentence: what is to be done about a study."""
+    if each.states.get(State.QUARANTINED) or each.states.get(State.HELD):
+        return "Not complete: see what needs a person, by its reason, above."
     if each.states.get(State.REJECTED):
         return "A destination refused some of it: 'appliance quarantine list' says why."
     if each.missing:

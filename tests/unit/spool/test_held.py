@@ -49,6 +49,8 @@ def as_of_version_1(house):
             "SELECT type, name FROM sqlite_master WHERE name GLOB 'held*' ORDER BY type DESC"
         ).fetchall():
             connection.execute(f"DROP {kind} IF EXISTS {name}")
+        for index in ("withheld", "withheld_of"):
+            connection.execute(f"DROP INDEX {index}")
         connection.execute("DELETE FROM setting WHERE key = ?", (holding._COUNTED,))
         connection.execute("PRAGMA user_version = 1")
 

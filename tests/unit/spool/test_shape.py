@@ -73,6 +73,31 @@ def test_studies_are_told_with_how_far_they_are_the_newest_first(house, overview
     assert [each.study for each in overview.newest_studies(1)] == ["2.25.10"]
 
 
+def test_what_is_held_or_quarantined_is_told_of_its_study_as_far_as_that_is_known(house, overview):
+    passed, held, quarantined, unread, alone = house.receive(0, 1, 2, 3, 4)
+    house.pass_on([passed], study="2.25.10")
+    house.clock.now += 60
+    house.spool.hold(held, Reason.NO_IDENTITY_YET, "", study="2.25.10")
+    house.spool.quarantine(quarantined, Reason.NO_PATIENT_ID, "", study="2.25.10")
+    house.spool.quarantine(unread, Reason.NO_PATIENT_ID, "")
+    house.clock.now += 60
+    house.spool.quarantine(alone, Reason.NO_PATIENT_ID, "", study="2.25.11")
+
+    newest, other = overview.newest_studies(10)
+
+    assert (newest.study, dict(newest.states)) == ("2.25.11", {State.QUARANTINED: 1})
+    assert (other.study, dict(other.states)) == ("2.25.10", {State.READY: 1, State.HELD: 1, State.QUARANTINED: 1})
+    assert [each.study for each in overview.newest_studies(1)] == ["2.25.11"]
+
+
+def test_what_was_released_waits_no_more(house, overview):
+    (quarantined,) = house.receive(1)
+    house.spool.quarantine(quarantined, Reason.NO_PATIENT_ID, "", study="2.25.11")
+    house.spool.release(quarantined.id)
+
+    assert overview.newest_studies(10) == []
+
+
 def test_before_anything_came_there_is_nothing(overview):
     assert overview.newest_studies(10) == []
     assert overview.newest_rules() == ""
@@ -83,3 +108,22 @@ def test_the_rules_are_those_of_the_newest_instance(house, overview):
     house.pass_on(house.receive(2), rules_digest="new")
 
     assert overview.newest_rules() == "new"
+
+
+def test_a_journal_of_the_version_before_tells_what_is_withheld_by_study_too(house, overview):
+    (quarantined,) = house.receive(1)
+    house.spool.quarantine(quarantined, Reason.NO_PATIENT_ID, "", study="2.25.11")
+    with house.spool.journal.database.writing(durably=True) as connection:
+        for index in ("withheld", "withheld_of"):
+            connection.execute(f"DROP INDEX {index}")
+        connection.execute("PRAGMA user_version = 2")
+
+    house.reopen()
+
+    assert [each.study for each in overview.newest_studies(1)] == ["2.25.11"]
+    with house.spool.journal.database.reading() as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT new_study FROM instance"
+            " WHERE new_study <> '' AND state IN ('HELD', 'QUARANTINED') ORDER BY id DESC"
+        ).fetchall()
+    assert "withheld" in str([tuple(each) for each in plan])
