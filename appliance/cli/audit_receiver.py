@@ -1,5 +1,6 @@
 """What ``doctor`` finds at the receiver of audit messages: whether it can be told, and when certificates end."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,13 +20,14 @@ def look_at_receiver(to: Syslog) -> Iterator[Finding]:
     """Greet the receiver as for a delivery, and tell it nothing."""
     place = f"{to.host} port {to.port}"
     try:
-        shown = wire.greet(to)
+        shown = wire.deliver(to, [])
         ours = _read(to.certificate)
     except (OSError, UnicodeError) as error:
         what = f"{place} takes no audit messages from here: {wire.kind(error)} ({_words(error)})."
         yield Finding(_CHECK, Severity.ERROR, what, f"{_KEPT} docs/audit.md says what to look at.")
         return
-    ends = {f"the certificate of {place}": shown, "the certificate that it knows us by": ours}
+    shown_pem = ssl.DER_cert_to_PEM_cert(shown).encode() if shown else b""
+    ends = {f"the certificate of {place}": shown_pem, "the certificate that it knows us by": ours}
     late = False
     for which, pem in ends.items():
         end = certificate_end(pem)

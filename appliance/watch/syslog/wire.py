@@ -14,6 +14,7 @@ from typing import Final
 
 from appliance.auditing import Syslog
 from appliance.watch.syslog.message import SUCCESS, Message, moment
+from appliance.watch.syslog.stream import Unconfirmed, encrypted, in_time, received
 
 APP_NAME: Final = "appliance"
 MSGID: Final = "DICOM+RFC3881"  # PS3.15 A.6
@@ -24,10 +25,6 @@ MOST_S: Final = 10.0  # of one delivery, over all
 _AUTHPRIV: Final = 10  # facility
 _WARNING: Final = 4  # severity
 _NOTICE: Final = 5
-
-
-class Unconfirmed(OSError):
-    """The receiver took the connection, and did not say that it read everything."""
 
 
 def frame(message: Message, host: str) -> bytes:
@@ -46,37 +43,24 @@ def header_name(text: str) -> str:
     return "".join(each for each in text if "!" <= each <= "~")[:255] or "-"
 
 
-def deliver(to: Syslog, frames: Iterable[bytes], *, environment: Mapping[str, str] = os.environ) -> None:
-    """Send ``frames``, and return when the receiver has read them all.
+def deliver(to: Syslog, frames: Iterable[bytes], *, environment: Mapping[str, str] = os.environ) -> bytes:
+    """Send ``frames``, and return when the receiver has read them all: its certificate (DER; b"" without TLS).
 
     Raises Unconfirmed, ssl.SSLError (not trusted, or it does not trust us) or another OSError; then none counts as
-    sent, though some may have arrived.
+    sent, though some may have arrived. UnicodeError for a name that cannot be one.
     """
-    trusted = _context(to, environment) if to.tls else None
+    context = _context(to, environment) if to.tls else None
     end = time.monotonic() + MOST_S
     with socket.create_connection((to.host, to.port), timeout=to.timeout_s) as plain:
-        if trusted is None:
-            _send(plain, frames, end)
-            plain.shutdown(socket.SHUT_WR)
-            _until_closed(plain, end)
-            return
-        with trusted.wrap_socket(plain, server_hostname=to.host) as stream:
-            _send(stream, frames, end)
-            _end(stream)
-
-
-def greet(to: Syslog, *, environment: Mapping[str, str] = os.environ) -> bytes:
-    """Connect as ``deliver`` does, send nothing, and return the certificate that was shown (PEM; b"" without TLS)."""
-    if not to.tls:
-        deliver(to, [])
+        if context is not None:
+            return encrypted(plain, context, to.host, frames, end)
+        for each in frames:
+            plain.sendall(each)
+            in_time(end)
+        plain.shutdown(socket.SHUT_WR)
+        while received(plain):
+            in_time(end)
         return b""
-    with (
-        socket.create_connection((to.host, to.port), timeout=to.timeout_s) as plain,
-        _context(to, environment).wrap_socket(plain, server_hostname=to.host) as stream,
-    ):
-        shown = ssl.DER_cert_to_PEM_cert(stream.getpeercert(binary_form=True) or b"").encode()
-        _end(stream)
-        return shown
 
 
 def kind(error: OSError | UnicodeError) -> str:
@@ -105,24 +89,3 @@ def _place(key: Path, environment: Mapping[str, str]) -> Path:
     folder = environment.get("CREDENTIALS_DIRECTORY", "")
     credential = Path(folder) / key.name
     return credential if folder and credential.is_file() else key
-
-
-def _send(stream: socket.socket, frames: Iterable[bytes], end: float) -> None:
-    for each in frames:
-        if time.monotonic() > end:
-            raise TimeoutError("the receiver reads too slowly")
-        stream.sendall(each)
-
-
-def _end(stream: ssl.SSLSocket) -> None:
-    """Say that this was all, and wait for the receiver to say so too. What it has against us is told here as well."""
-    try:
-        stream.unwrap()
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
-        raise Unconfirmed("it ended the connection without an answer") from error
-
-
-def _until_closed(plain: socket.socket, end: float) -> None:
-    while plain.recv(4096):
-        if time.monotonic() > end:
-            raise Unconfirmed("it does not end the connection")
