@@ -20,8 +20,9 @@ from appliance.services.loop import Service
 from appliance.services.outside_operator import OutsideOperator
 from appliance.services.purge import Purge, PurgeInside, PurgeOutside
 from appliance.services.recalling import Recalling, courier_to
-from appliance.services.receive import Receive
+from appliance.services.receive import Receive, callers_file
 from appliance.services.reconciling import DAY_S, Reconciling, asker_to
+from appliance.services.strangers import refused_since
 from appliance.services.watch import Chore, Watch, watched_of
 from appliance.spool.outbox import Outbox
 from appliance.spool.overview import Overview
@@ -191,6 +192,7 @@ def _relay(config: Config, to: Published, audit: Audit) -> Relay | None:
         origin,
         audit,
         Rows(Overview(config.state), origin, config.destinations, gather_s=syslog.gather_s),
+        partial(refused_since, callers_file(config)),
         config.state / SIDES["watch"] / "metrics" / "syslog.json",
         to.registry,
         clock=time.time,

@@ -143,7 +143,11 @@ def test_what_is_received_and_what_leaves_is_told_by_its_new_study_with_counts_a
     syslog |= {"certificate": str(certificate), "key": str(key)}
     shelf = [{"name": "shelf", "folder": str(tmp_path / "shelf")}, {"name": "other", "folder": str(tmp_path / "other")}]
 
-    with Appliance(tmp_path / "edge", shelf, audit={"syslog": syslog}) as edge:
+    peers = {"peers": [{"ae_title": "SCU", "source": "CT1"}]}
+
+    with Appliance(tmp_path / "edge", shelf, audit={"syslog": syslog}, scp=peers) as edge:
+        with Caller(edge.port) as stranger:
+            stranger.request({1: (CT, [EXPLICIT])}, calling=b"MALLORY")
         with Caller(edge.port) as caller:
             caller.request({1: (CT, [EXPLICIT])})
             for each in images:
@@ -153,6 +157,7 @@ def test_what_is_received_and_what_leaves_is_told_by_its_new_study_with_counts_a
         os.kill(watch, signal.SIGKILL)
         edge.until(lambda: sum(transfers(receiver)[0]["110106"].values()) >= 24, "told")
         edge.until(lambda: sum(transfers(receiver)[0]["110104"].values()) >= 12, "told")
+        edge.until(lambda: any("Node Authentication" in each["msg"] for each in receiver.messages()), "told")
         study = edge.trace(images[0].SOPInstanceUID)[0]["study"]
 
     counted, texts = transfers(receiver)

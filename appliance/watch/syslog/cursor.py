@@ -20,11 +20,14 @@ class CursorUnreadable(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What was told: of the audit file, of the originals' rows, and of deliveries (outbox's generation, number)."""
+    """What was told: of the audit file, of the originals' rows, of deliveries (outbox's generation, number), and up to
+    which moment (POSIX seconds) of nodes that were refused.
+    """
 
     audit: Place = field(default_factory=Place)
     received: Mark = FRONT
     exported: tuple[str, int] = ("", 0)
+    refused: float = 0.0
 
 
 def read_cursor(file: Path) -> Cursor | None:
@@ -33,7 +36,8 @@ def read_cursor(file: Path) -> Cursor | None:
         with open_regular(file) as body:
             found = json.loads(body.read(_LARGEST))
         (seq, spool_id), (generation, number) = found["received"], found["exported"]
-        return Cursor(Place(**found["audit"]), (int(seq), str(spool_id)), (str(generation), int(number)))
+        mark, exported = (int(seq), str(spool_id)), (str(generation), int(number))
+        return Cursor(Place(**found["audit"]), mark, exported, float(found["refused"]))
     except FileNotFoundError:
         return None
     except (OSError, Unsafe, ValueError, TypeError, KeyError) as error:

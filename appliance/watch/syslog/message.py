@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from xml.etree import ElementTree as Xml
 
-LONGEST = 1000  # characters of one value: a message stays well below the 8 KB that receivers take (RFC 5425 4.3.1)
+LONGEST = 500  # characters of one value: a message stays well below the 8 KB that receivers take (RFC 5425 4.3.1)
 WITHHELD: Final = "withheld"  # where the Standard demands the patient, or a study that has no new UID
 
 # What neither XML 1.0 nor a line of a log may hold.
@@ -47,6 +47,7 @@ SECURITY_CONFIGURATION: Final = dcm("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION: Final = dcm("110131", "Software Configuration")
 RESTRICTED_FUNCTION: Final = dcm("110132", "Use of Restricted Function")
 RECORDING_STARTED: Final = dcm("110134", "Audit Recording Started")
+USER_ATTRIBUTES: Final = dcm("110137", "User Security Attributes Changed")
 
 # CID 402
 APPLICATION: Final = dcm("110150", "Application")
@@ -122,6 +123,23 @@ class Study:
     is_anonymized: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A node that was not let in.
+
+    at        when it was last, POSIX seconds
+    address   where it called from; ae_title: what it called itself, "" before it did
+    why       in plain words
+    times     how often, as far as it is remembered
+    """
+
+    at: float
+    address: str
+    ae_title: str
+    why: str
+    times: int
+
+
 def activity(origin: Origin, at: float, event_type: Code, process: str) -> Message:
     """Application Activity (PS3.15 A.5.3.1): ``process`` started or stopped."""
     who = [Participant(process, is_requestor=False, roles=[APPLICATION], ae_title=origin.ae_title, node=origin.node)]
@@ -154,6 +172,13 @@ def alert(
         coded = base64.b64encode(plain(value).encode()).decode()
         Xml.SubElement(subject, "ParticipantObjectDetail", {"type": name, "value": coded})
     return _done(at, outcome, found)
+
+
+def stranger(origin: Origin, refused: Refused) -> Message:
+    """Security Alert of a node that failed to show who it is. It was kept out: a minor failure (PS3.15 A.5.3.11)."""
+    words = f"{refused.why} ({refused.times} times)" if refused.times > 1 else refused.why
+    details = {"AE Title": refused.ae_title} if refused.ae_title else {}
+    return alert(origin, refused.at, NODE_AUTHENTICATION, words, node=refused.address, outcome=MINOR, details=details)
 
 
 def transferred(

@@ -21,7 +21,7 @@ from appliance.spool.overview import Unreadable
 from appliance.watch.audit import Audit
 from appliance.watch.syslog.cursor import Cursor, CursorUnreadable, put_cursor, read_cursor
 from appliance.watch.syslog.lines import end_of, follow
-from appliance.watch.syslog.message import Message, Origin
+from appliance.watch.syslog.message import Message, Origin, Refused, stranger
 from appliance.watch.syslog.rows import Rows
 from appliance.watch.syslog.said import AGAIN, BEGUN, OTHER_ROWS, REPLACED, STARTED, STOPPED, of_line
 from appliance.watch.syslog.wire import KINDS, deliver, frame, header_name, kind
@@ -37,7 +37,8 @@ SERVICE: Final = "watch"
 class Relay:
     """Follows the audit and the rows and tells them, a page a step.
 
-    origin  who reports
+    origin   who reports
+    refused  gives the nodes that were refused after a moment
     file    where it is remembered how far was told
     clock   POSIX seconds; chance: from [0, 1)
     """
@@ -48,6 +49,7 @@ class Relay:
         origin: Origin,
         audit: Audit,
         rows: Rows,
+        refused: Callable[[float], list[Refused]],
         file: Path,
         registry: CollectorRegistry,
         *,
@@ -58,6 +60,7 @@ class Relay:
         self._origin = origin
         self._audit = audit
         self._rows = rows
+        self._refused = refused
         self._file = file
         self._clock = clock
         self._chance = chance
@@ -108,7 +111,7 @@ class Relay:
             self._lost(AGAIN)
             cursor = Cursor()
         if cursor is None:
-            cursor = Cursor(end_of(self._audit.file), *self._rows.newest())
+            cursor = Cursor(end_of(self._audit.file), *self._rows.newest(), self._clock())
             self._note(BEGUN, f"to {self._to.host} port {self._to.port}")
         put_cursor(cursor, self._file)
         self._note(STARTED, SERVICE)
@@ -144,9 +147,13 @@ class Relay:
             self._lost(REPLACED)
         messages = [of_line(self._origin, line) for line in found.lines]
         after = replace(cursor, audit=found.place)
+        # The rest a study, or a caller, at a time: it is looked at more rarely.
         if 0 <= self._next_rows - now <= self._to.gather_s:
             return messages, after
         self._next_rows = now + self._to.gather_s
+        refused = self._refused(cursor.refused)[:PAGE]
+        messages += [stranger(self._origin, each) for each in refused]
+        after = replace(after, refused=max([cursor.refused, *(each.at for each in refused)]))
         try:
             return self._with_rows(messages, after, now)
         except Unreadable:

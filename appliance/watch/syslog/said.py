@@ -6,12 +6,14 @@ from appliance.watch.syslog.lines import Line
 from appliance.watch.syslog.message import (
     APPLICATION_START,
     APPLICATION_STOP,
+    MINOR,
     RECORDING_STARTED,
     RESTRICTED_FUNCTION,
     SECURITY_CONFIGURATION,
     SERIOUS,
     SOFTWARE_CONFIGURATION,
     SUCCESS,
+    USER_ATTRIBUTES,
     Code,
     Message,
     Origin,
@@ -34,11 +36,13 @@ _ALERTS: Final = {
     "rules ": SOFTWARE_CONFIGURATION,
     "mapping rotate": SECURITY_CONFIGURATION,
     "mapping settle": SECURITY_CONFIGURATION,
+    "operator ": USER_ATTRIBUTES,
     BEGUN: RECORDING_STARTED,
     REPLACED: RECORDING_STARTED,
     OTHER_ROWS: RECORDING_STARTED,
     AGAIN: RECORDING_STARTED,
 }
+_REFUSED: Final = "login refused"
 _SERIOUS: Final = (REPLACED, OTHER_ROWS, AGAIN)
 
 
@@ -55,7 +59,7 @@ def of_line(origin: Origin, line: Line) -> Message:
             outcome=SERIOUS,
         )
     words = f"{line.what}: {line.about}" if line.about else line.what
-    outcome = SERIOUS if line.what in _SERIOUS else SUCCESS
+    outcome = SERIOUS if line.what in _SERIOUS else MINOR if line.what == _REFUSED else SUCCESS
     details = {"Audit Line": line.hash}
     return alert(origin, line.at, _type_of(line.what), words, who=line.who, outcome=outcome, details=details)
 
