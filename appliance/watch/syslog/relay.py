@@ -108,8 +108,8 @@ class Relay:
             cursor = read_cursor(self._file)
         except CursorUnreadable as error:
             log.error("it is not known which audit messages were told", extra={"problem": str(error)})
-            self._lost(AGAIN)
             cursor = Cursor()
+            self._lost(AGAIN, cursor)
         if cursor is None:
             cursor = Cursor(end_of(self._audit.file), *self._rows.newest(), self._clock())
             self._note(BEGUN, f"to {self._to.host} port {self._to.port}")
@@ -144,7 +144,7 @@ class Relay:
         found = follow(self._audit.file, cursor.audit, PAGE, now)
         if found.is_new:
             log.error("the audit file was replaced, shortened or removed; it is told from its front")
-            self._lost(REPLACED)
+            self._lost(REPLACED, replace(cursor, audit=found.place))
         messages = [of_line(self._origin, line) for line in found.lines]
         after = replace(cursor, audit=found.place)
         # The rest a study, or a caller, at a time: it is looked at more rarely.
@@ -163,20 +163,21 @@ class Relay:
         received, exported = self._rows.received(cursor.received, now), self._rows.exported(cursor.exported)
         if received is None or exported is None:
             log.error("rows were begun again; they are told from their front")
-            self._lost(OTHER_ROWS)
-        messages = [*messages, *(received.messages if received else ()), *(exported.messages if exported else ())]
-        if received is None or exported is None or received.is_full or exported.is_full:
+            front = FRONT if received is None else cursor.received, ("", 0) if exported is None else cursor.exported
+            self._lost(OTHER_ROWS, replace(self._cursor or cursor, received=front[0], exported=front[1]))
             self._next_rows = float("-inf")
-        return messages, replace(
-            cursor,
-            received=received.place if received is not None else FRONT,
-            exported=exported.place if exported is not None else ("", 0),
-        )
+            return messages, replace(cursor, received=front[0], exported=front[1])
+        if received.is_full or exported.is_full:
+            self._next_rows = float("-inf")
+        messages = [*messages, *received.messages, *exported.messages]
+        return messages, replace(cursor, received=received.place, exported=exported.place)
 
-    def _lost(self, what: str) -> None:
-        """Say that it is told from the front: in the audit too, and so to the receiver."""
+    def _lost(self, what: str, front: Cursor) -> None:
+        """Say that it is told from ``front``: in the audit, and so to the receiver; once, however long he is away."""
         self._gaps.inc()
         self._note(what, "")
+        put_cursor(front, self._file)
+        self._cursor = front
 
     def _note(self, what: str, about: str) -> None:
         self._audit.write(who="appliance", what=what, about=about)

@@ -281,6 +281,28 @@ def test_an_audit_file_that_is_another_one_is_told_from_its_front_and_loudly(hou
     assert house.value("gaps_total") == 1
 
 
+def test_a_gap_is_noted_once_however_long_the_receiver_is_away(tmp_path):
+    with AuditReceiver() as receiver:
+        house = House(tmp_path, receiver.port)
+        sides = spooled.House(tmp_path, spooled.Clock(house.now - 7200))
+        sides.pass_on(sides.receive(1))
+        house.tell_all()
+    house.audit.file.write_text("")
+    sides.close()
+    for file in tmp_path.glob("*side/*.db*"):
+        file.unlink()
+    sides.open()
+    sides.pass_on(sides.receive(2))
+
+    for _ in range(20):
+        house.later(400.0)
+
+    noted = [json.loads(line)["what"].partition(",")[0] for line in house.audit.file.read_text().splitlines()]
+    assert noted == ["audit file replaced", "rows of a side begun again: told from their front"]
+    assert house.value("gaps_total") == 2
+    sides.close()
+
+
 def test_rows_that_were_begun_again_are_told_from_their_front_and_loudly(house, receiver):
     sides = spooled.House(house.folder, spooled.Clock(house.now - 7200))
     sides.outbox.exports.keep(is_asked=True)
