@@ -16,9 +16,11 @@ import pyrage
 import pytest
 
 from tests.make.certificates import Authority
-from tests.peers.booted import ROOT, Booted, testhost
+from tests.peers.booted import ROOT, Booted, play, testhost
 from tests.peers.committed import Modality
+from tests.peers.fault_proxy import FaultProxy
 from tests.peers.orthanc import Orthanc, orthanc_binary
+from tests.peers.troubled import INBOX, NAME, SHARE, Troubled
 from tools import bundle
 
 SUITES = os.environ.get("APPLIANCE_SUITES", "bookworm").split(",")
@@ -139,3 +141,42 @@ def site(tmp_path_factory, request, bundles):
                 peer = {"ae_title": committed.ae_title, "address": committed.host, "commitment": granted}
                 said["appliance_config"]["scp"]["peers"].append(peer)
                 yield Site(host, orthanc, bundles, host.inventory(said), authority, identity, committed)
+
+
+@pytest.fixture(scope="package", params=SUITES)
+def troubled(tmp_path_factory, request, bundles):
+    """An installed host with a small disk for its state and a share for its inbox, warm; what is its before is noted.
+
+    Its destination is an Orthanc on this machine behind a front, which the host finds by name; so it loses the name,
+    the way, the answer or the certificate, and the archive stays.
+    """
+    folder = tmp_path_factory.mktemp("troubled")
+    authority = Authority(folder / "tls")
+    (folder / "hosts").mkdir()
+    with (
+        Booted(folder / "hosts", request.param, name="troubled") as host,
+        Orthanc(folder / "orthanc") as orthanc,
+        FaultProxy(orthanc.root, host.gateway, *authority.sign("pacs", host=NAME)) as front,
+    ):
+        host.push(authority.certificate, "/etc/ssl/hospital.pem")
+        host.run(
+            f"chmod 644 /etc/ssl/hospital.pem && echo '{host.gateway} {NAME}' >> /etc/hosts"
+            " && mkdir -p /var/lib/appliance && mount -t tmpfs -o size=700m,mode=755 state /var/lib/appliance"
+            f" && mkdir -p {SHARE} {INBOX} && mount --bind {SHARE} {INBOX}"
+        )
+        said = variables(bundles["now"], front.port, authority, str(pyrage.x25519.Identity.generate().to_public()))
+        config = said["appliance_config"]
+        config["scp"] |= {"idle_s": 5}
+        config["destinations"] = [
+            {"name": "research", "url": f"https://{NAME}:{front.port}/dicom-web", "ca": "/etc/ssl/hospital.pem"}
+        ]
+        config["destinations"][0]["timeout_s"] = 2
+        said |= {"appliance_secrets": {}, "appliance_destination_networks": [host.gateway]}
+        played = play("site", host.inventory(said))
+        assert played.ok, played.output[-3000:]
+        found = Troubled(host, orthanc, front, authority)
+        with found.load("warm") as caller:
+            host.wait_until(lambda: len(caller.acknowledged) >= 12)
+        found.settles()
+        found.before = found.held()
+        yield found

@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+VALID = timedelta(days=2)  # before and after now
+
 
 class Authority:
     """Signs certificates; everything is written below ``folder`` as PEM."""
@@ -24,10 +26,11 @@ class Authority:
         )
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str) -> tuple[Path, Path]:
-        """Return (certificate, key) for 127.0.0.1 under this name."""
+    def sign(self, name: str, *, host: str = "", ends: timedelta = VALID) -> tuple[Path, Path]:
+        """Return (certificate, key) for 127.0.0.1 under this name, and for ``host``; it ends so long after now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = _certificate(_named(name), self._name, key.public_key(), is_ca=False).sign(self._key, hashes.SHA256())
+        made = _certificate(_named(name), self._name, key.public_key(), is_ca=False, host=host, ends=ends)
+        signed = made.sign(self._key, hashes.SHA256())
         certificate, private = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         private.write_bytes(
@@ -45,17 +48,25 @@ def _named(name: str) -> x509.Name:
 
 
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, is_ca: bool
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    is_ca: bool,
+    host: str = "",
+    ends: timedelta = VALID,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
+    names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names += [x509.DNSName(host)] if host else []
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_before(now - VALID)
+        .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
     )
