@@ -252,6 +252,7 @@ class Config:
         demand(bool(names), "destinations must name at least one.")
         demand(len(set(names)) == len(names), "destinations: two have the same name.")
         self._check_projects(set(names))
+        self._check_early()
         known = self.sources
         for domain, sources in self.identity.domains.items():
             unknown = set(sources) - known
@@ -259,6 +260,20 @@ class Config:
                 not unknown,
                 f"identity.domains.{domain} names '{min(unknown, default='')}', the source of no peer or clinic.",
             )
+
+    def _check_early(self) -> None:
+        early = self.retention.early_below_gb
+        demand(
+            not early or early > self.spool.reserve_gb,
+            "retention.early_below_gb must be more than spool.reserve_gb, below which senders are refused.",
+        )
+        peers = () if self.scp.peers == "any" else self.scp.peers
+        promised = [each.ae_title for each in peers if each.commitment and each.commitment.promise == "in-custody"]
+        demand(
+            not early or not promised,
+            f"retention.early_below_gb and the promise 'in-custody' to {', '.join(promised)} exclude each other: what "
+            "is in custody stays for its days. Leave one out.",
+        )
 
     def _check_projects(self, destinations: set[str]) -> None:
         clinics = set() if self.inbox is None else set(self.inbox.clinics)

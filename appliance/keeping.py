@@ -5,6 +5,8 @@ from pathlib import Path
 
 from appliance.yamlfile import demand
 
+GiB = 1024**3
+
 
 @dataclass(frozen=True, slots=True)
 class Backup:
@@ -35,7 +37,12 @@ class Retention:
     discarded_days: float = 7
     rows_days: float = 365
     reports_days: float = 365  # what was done to each instance, for the data-protection officer
+    early_below_gb: float = 0  # below this much free space delivered originals go before their days; 0: never
 
     def __post_init__(self) -> None:
-        for name in ("originals_days", "discarded_days", "rows_days", "reports_days"):
+        for name in ("originals_days", "discarded_days", "rows_days", "reports_days", "early_below_gb"):
             demand(getattr(self, name) >= 0, f"{name} must be at least 0.")
+
+    @property
+    def early_below_bytes(self) -> int:
+        return int(self.early_below_gb * GiB)

@@ -6,10 +6,12 @@ What is undelivered is kept for ever. A hospital runs one process a side, each a
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from appliance.config import Config
 from appliance.services.books import Books
 from appliance.services.full_check import FullCheck
+from appliance.spool.files import free_bytes
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
 from appliance.spool.recovery import recover_purged
@@ -19,6 +21,8 @@ from appliance.spool.requests import Requests
 log = logging.getLogger(__name__)
 
 EVERY_S = 600.0
+LOOK_S = 5.0  # how often it is looked whether the disk fills
+AT_ONCE = 50  # originals removed early in one step
 PAGE = 500  # originals or rows removed in one step
 DAY_S = 86_400.0
 
@@ -30,15 +34,30 @@ def _nobody(_missing: dict[str, int], _uncounted: int) -> None:
 
 
 class PurgeInside:
-    """Removes originals, discarded instances and old rows of the inside once their time is over."""
+    """Removes originals, discarded instances and old rows of the inside once their time is over.
+
+    With ``retention.early_below_gb`` also originals that every destination named, the longest ago first, while less
+    than that is free. Nothing else goes early, however full the disk is: senders are told to retry.
+
+    free  bytes free on the file system of a folder
+    """
 
     name = "purge-inside"
 
-    def __init__(self, config: Config, told: Told = _nobody, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        told: Told = _nobody,
+        *,
+        clock: Callable[[], float] = time.time,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
         self._config = config
         self._told = told
         self._clock = clock
+        self._free = free
         self._next = 0.0
+        self._look = 0.0
 
     def start(self) -> None:
         """Open the inside."""
@@ -53,6 +72,8 @@ class PurgeInside:
         now = self._clock()
         self._check.step(now)
         if self._repair.step() or self._books.step(now):
+            return True
+        if self._early(now):
             return True
         if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
             return False
@@ -75,6 +96,26 @@ class PurgeInside:
         if ids:
             log.info("originals purged", extra={"count": len(ids)})
         return len(ids)
+
+    def _early(self, now: float) -> bool:
+        """Remove delivered originals while the disk fills; return whether there may be more to remove."""
+        below = self._config.retention.early_below_bytes
+        if not below or self._look - LOOK_S <= now < self._look:
+            return False
+        self._look = now + LOOK_S
+        folder = self._spool.layout.root
+        removed = 0
+        if self._free(folder) < below:
+            for spool_id in self._spool.purgeable_originals(now, AT_ONCE):
+                if self._free(folder) >= below:
+                    break
+                self._spool.original_purged([spool_id])
+                removed += 1
+        if removed:
+            log.warning("originals purged before their days: the disk fills", extra={"count": removed})
+        if removed == AT_ONCE:
+            self._look = now
+        return removed > 0
 
     def _old_reports(self, now: float) -> int:
         try:

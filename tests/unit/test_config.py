@@ -79,6 +79,13 @@ watch: {host: 127.0.0.1, port: 9112}
         ("scpp: {}\n", "line 6: 'scpp' is not a known setting. Did you mean 'scp'?"),
         ("scp:\n  ae_title: EDGE\n  prot: 104\n", "line 8: 'scp.prot' is not a known setting. Did you mean 'port'?"),
         ("scp:\n  ae_title: EDGE\n  port: 99999\n", "line 8: scp: port must be 0 to 65535."),
+        ("retention: {early_below_gb: 2}\n", "retention.early_below_gb must be more than spool.reserve_gb"),
+        (
+            "retention: {early_below_gb: 9}\n"
+            "scp: {peers: [{ae_title: CT1, address: 10.0.0.7, commitment: {promise: in-custody, port: 104}}]}\n",
+            "retention.early_below_gb and the promise 'in-custody' to CT1 exclude each other",
+        ),
+        ("watch: {login: {}}\n", "line 6: watch.login: passwords or proxy: name a file of passwords"),
         ("scp:\n  port: eleven\n", "line 7: 'scp.port' must be a whole number, not a text."),
         ("scp:\n  port: 011112\n", "line 7: 'scp.port' must be a whole number, not a text."),
         ("scp:\n  idle_s: .inf\n", "line 7: 'scp.idle_s' must be a finite number."),

@@ -145,3 +145,65 @@ def test_the_halves_together_do_what_purge_does(site, spool):
         service.stop()
 
     assert not spool.trace(spool_id)
+
+
+class Disk:
+    """So much is free, and every original that goes gives 10 GiB."""
+
+    def __init__(self, free_gb, folder):
+        self._full = free_gb
+        self._folder = folder
+        self._before = self._count()
+
+    def _count(self):
+        return sum(1 for _ in self._folder.rglob("*.dcm"))
+
+    def __call__(self, _):
+        return (self._full + 10 * (self._before - self._count())) * 1024**3
+
+
+def filling(site, at, free_gb):
+    purge = PurgeInside(site, clock=lambda: at, free=Disk(free_gb, site.state / "inside"))
+    purge.start()
+    while purge.step():
+        pass
+    purge.stop()
+
+
+@pytest.fixture
+def early(tmp_path):
+    return configured(tmp_path, "retention: {originals_days: 7, rows_days: 30, early_below_gb: 45}\n")
+
+
+def test_while_the_disk_fills_delivered_originals_go_the_longest_ago_first_and_no_more_than_needed(early, spool):
+    ids = []
+    for number in (1, 2, 3, 4):
+        spool_id, out = delivered(spool, number)
+        spool.delivered([out], NOW + number)
+        ids.append(spool_id)
+
+    filling(early, NOW + DAY, free_gb=30)
+
+    assert [spool.original(each).exists() for each in ids] == [False, False, True, True]
+
+
+def test_however_full_the_disk_is_nothing_goes_early_that_was_not_delivered(early, spool):
+    undelivered, _ = delivered(spool, 1)
+    waiting = arrive(spool, make.ct(SOPInstanceUID="1.2.3.8"))
+    discarded = arrive(spool, make.ct(SOPInstanceUID="1.2.3.9"))
+    (instance,) = [each for each in spool.claim(9, NOW, set()) if each.id == discarded]
+    spool.exclude(instance, Reason.DUPLICATE, "")
+
+    filling(early, NOW + DAY, free_gb=0)
+
+    assert all(spool.original(each).exists() for each in (undelivered, waiting, discarded))
+
+
+def test_with_room_enough_or_without_the_setting_originals_stay_for_their_days(early, site, spool):
+    spool_id, out = delivered(spool, 1)
+    spool.delivered([out], NOW)
+
+    filling(early, NOW + DAY, free_gb=46)
+    filling(site, NOW + DAY, free_gb=0)
+
+    assert spool.original(spool_id).exists()
