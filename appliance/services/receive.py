@@ -6,11 +6,10 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from pathlib import Path
 
 from appliance.config import Config, Peer
-from appliance.errors import CannotStart
+from appliance.errors import CannotStart, ConfigError
 from appliance.intake import commitment, tls
 from appliance.intake.association import House
 from appliance.intake.callers import Callers
@@ -65,6 +64,7 @@ class Receive:
         self._door: Door | None = None
         self._scp: Scp | None = None
         self._committing: Committing | None = None
+        self._calls: ssl.SSLContext | None = None  # for reports of commitments over TLS
         self._is_repaired = False
         self._counted = self._tidied = float("-inf")
 
@@ -135,7 +135,8 @@ class Receive:
     def take_over(self, new: Config) -> list[str]:
         """Let associations that begin from now on be judged by ``new``; those that run keep what they began with.
 
-        Return the names of what needs a restart: then nothing is taken over.
+        Return the names of what needs a restart: then nothing is taken over. Raises ConfigError when the files of the
+        encrypted port cannot be used: then nothing is, either.
         """
         changed = differences(self._config, new)
         stuck = [name for name in changed if name.startswith(FIXED)]
@@ -144,9 +145,15 @@ class Receive:
             stuck.append("scp.peers[].commitment")
         if stuck or self._scp is None or self._door is None or self._spool is None:
             return stuck
+        try:
+            encryption = None if new.scp.tls is None else tls.server_context(new.scp.tls)
+            self._calls = _calling(new)
+        except CannotStart:
+            what = "scp.tls: certificate, key and client_ca cannot be used together. See why with: appliance doctor"
+            raise ConfigError(what, file=new.file) from None
         self._knows(new.sources)
         self._door.quotas = quotas(new, self._spool)
-        self._scp.house = self._house(new, self._door, self._scp.house.tls)
+        self._scp.house = self._house(new, self._door, encryption)
         self._config = new
         return []
 
@@ -171,11 +178,10 @@ class Receive:
     def _commits(self, spool: Spool, door: Door) -> Committing | None:
         """Return what keeps and reports commitments; None where no peer is promised any, and none was."""
         scp = self._config.scp
-        peers = [] if scp.peers == "any" else [peer for peer in scp.peers if peer.commitment is not None]
+        peers = _committed(self._config)
         if not peers and not spool.layout.commitments.exists():
             return None
-        encrypts = any(peer.commitment.tls for peer in peers if peer.commitment is not None)
-        encryption = tls.client_context(scp.tls) if encrypts and scp.tls is not None else None
+        self._calls = _calling(self._config)
         return Committing(
             spool,
             peers,
@@ -185,7 +191,7 @@ class Receive:
             clock=time.time,
             chance=random.SystemRandom().random,
             failed=self._not_taken,
-            send=partial(report, encryption=encryption),
+            send=lambda to, calling, events: report(to, calling, events, encryption=self._calls),
         )
 
     def _not_taken(self, peer: Peer, why: str) -> None:
@@ -214,8 +220,17 @@ class Receive:
 
 def _promised(config: Config) -> list[tuple[str, object]]:
     """Return who is promised storage commitment, and how."""
-    peers = () if config.scp.peers == "any" else config.scp.peers
-    return sorted(((peer.ae_title, peer.commitment) for peer in peers if peer.commitment is not None), key=repr)
+    return sorted(((peer.ae_title, peer.commitment) for peer in _committed(config)), key=repr)
+
+
+def _committed(config: Config) -> list[Peer]:
+    return [] if config.scp.peers == "any" else [peer for peer in config.scp.peers if peer.commitment is not None]
+
+
+def _calling(config: Config) -> ssl.SSLContext | None:
+    """Return what reports are encrypted with; None where no peer asks for it. Raises CannotStart."""
+    encrypts = any(peer.commitment.tls for peer in _committed(config) if peer.commitment is not None)
+    return tls.client_context(config.scp.tls) if encrypts and config.scp.tls is not None else None
 
 
 def callers_file(config: Config) -> Path:

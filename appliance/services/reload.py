@@ -3,15 +3,19 @@
 A service that can take it over while it works does (``take_over``); one that cannot ends in order, and systemd starts
 it anew with the new one: it holds nobody's association. The receiver holds associations, so it never ends for this:
 what it cannot take over is named, and waits for a restart.
+
+A renewed certificate lies under the name of the old one: the files of TLS that the configuration names belong to it,
+and are compared by what is in them. Each service sees what it may read, so that only those begin anew that show them.
 """
 
+import hashlib
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from appliance import config
@@ -21,12 +25,17 @@ from appliance.services.sd_notify import notify
 
 log = logging.getLogger(__name__)
 
+TLS_FILES = ("certificate", "key", "ca", "client_ca")  # keys of any section; passwords and tokens are read when needed
+
+# (where the configuration names it, file) -> SHA-256 of what is in it; None: not to be read by us
+Contents = dict[tuple[str, Path], str | None]
+
 
 class Reload:
     """The reading again of one process. ``asked`` is set by SIGHUP, ``step`` belongs to the loop.
 
     take_over  the service's: returns the names of what needs a restart, and then nothing is taken over; None: it cannot
-               take over anything while it works
+               take over anything while it works. Raises ConfigError for what it cannot use: then nothing is, either
     stop       set when the service has to be started anew
     told       is given whether the file on the disk is refused, or waits for a restart
     load       reads a file
@@ -43,6 +52,7 @@ class Reload:
     ) -> None:
         self.asked = threading.Event()
         self._settings = settings
+        self._contents = contents(settings)
         self._take_over = take_over
         self._stop = stop
         self._told = told
@@ -68,6 +78,12 @@ class Reload:
         """Return whether the file on the disk is what is, or will be at once, in force."""
         try:
             new = self._load(self._settings.file)
+            found = contents(new)
+            changed = differences(self._settings, new) + _renewed(self._contents, found)
+            if not changed:
+                log.info("configuration read again; nothing changed")
+                return True
+            stuck = self._take_over(new)
         except (ConfigError, OSError) as error:
             line = error.line if isinstance(error, ConfigError) else None
             problem = error.problem if isinstance(error, ConfigError) else str(error.strerror)
@@ -76,11 +92,6 @@ class Reload:
                 extra={"file": str(self._settings.file), "line": line, "problem": problem},
             )
             return False
-        changed = differences(self._settings, new)
-        if not changed:
-            log.info("configuration read again; nothing changed")
-            return True
-        stuck = self._take_over(new)
         if stuck is None:
             log.info("configuration changed; starting anew with it", extra={"why": ", ".join(changed)})
             self._stop.set()
@@ -91,9 +102,43 @@ class Reload:
                 extra={"why": ", ".join(stuck)},
             )
             return False
-        self._settings = new
+        self._settings, self._contents = new, found
         log.info("configuration taken over", extra={"why": ", ".join(changed)})
         return True
+
+
+def contents(settings: Config) -> Contents:
+    """Return what is in the files of TLS that a configuration names."""
+    return {(name, file): _digest(file) for name, file in _tls_files(settings)}
+
+
+def _tls_files(section: object, of: str = "") -> Iterator[tuple[str, Path]]:
+    for each in fields(section):  # type: ignore[arg-type]
+        value, name = getattr(section, each.name), f"{of}{each.name}"
+        if each.name in TLS_FILES and isinstance(value, Path):
+            yield name, value
+        elif is_dataclass(value):
+            yield from _tls_files(value, f"{name}.")
+        elif isinstance(value, tuple):
+            for number, item in enumerate(value):
+                if is_dataclass(item):
+                    yield from _tls_files(item, f"{name}[{number}].")
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _renewed(before: Contents, now: Contents) -> list[str]:
+    """Return where files are named that changed under their name. Raises ConfigError for one that is gone."""
+    renewed = [place for place in now if place in before and now[place] != before[place]]
+    for name, file in renewed:
+        if now[name, file] is None:
+            raise ConfigError(f"{name}: {file} could be read before, and cannot be now.")
+    return [name for name, _ in renewed]
 
 
 def differences(old: object, new: object, of: str = "") -> list[str]:

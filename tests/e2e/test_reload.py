@@ -2,8 +2,10 @@
 
 import os
 import queue
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import pytest
 from pynetdicom import AE
 
 from tests.make import make
+from tests.make.certificates import Authority
 from tests.peers.caller import CT, EXPLICIT
 from tests.peers.patience import PATIENCE_S, until
 from tests.peers.ports import free_port
@@ -20,14 +23,14 @@ from tests.peers.ports import free_port
 class Edge:
     """``appliance run receive`` as systemd runs it: it tells a socket how it is, and is reloaded by SIGHUP."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, tls=""):
         self.file, self.port, self._log = folder / "site.yaml", free_port(), folder / "log"
         self._state = folder
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(folder / "notify"))
         self._words = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self.write("[{ae_title: CT1}]")
+        self.write("[{ae_title: CT1}]", tls=tls)
         environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -37,11 +40,11 @@ class Edge:
             )
         self.await_word("READY=1")
 
-    def write(self, peers, *, port=None, more=""):
+    def write(self, peers, *, port=None, more="", tls=""):
         self.file.write_text(
             f"site: st\nstate: {self._state / 'var'}\nspool: {{reserve_gb: 0}}\n"
             f"destinations: [{{name: a, folder: {self._state / 'out'}}}]\n"
-            f"scp: {{host: 127.0.0.1, port: {port or self.port}, peers: {peers}}}\n{more}"
+            f"scp: {{host: 127.0.0.1, port: {port or self.port}, peers: {peers}{tls}}}\n{more}"
         )
 
     def reload(self):
@@ -144,3 +147,31 @@ def test_a_bad_file_or_one_that_needs_a_restart_changes_nothing_and_is_told(edge
     edge.write("[{ae_title: CT1}]")
     edge.reload()
     assert until(lambda: 'appliance_configuration_refused{service="receive"} 0.0' in metrics(edge))
+
+
+def test_a_renewed_certificate_is_shown_from_the_reload_on_and_an_unusable_one_never(tmp_path):
+    """As a certificate service renews it: other contents under the same names, and the file of yesterday's key."""
+    first, second = (Authority(tmp_path / name).sign("edge") for name in ("first", "second"))
+    certificate, key = tmp_path / "scp.pem", tmp_path / "scp.key"
+    shutil.copy(first[0], certificate)
+    shutil.copy(first[1], key)
+    port = free_port()
+    edge = Edge(tmp_path, tls=f", tls: {{port: {port}, certificate: {certificate}, key: {key}}}")
+    try:
+        running = call(edge, "CT1")
+        shutil.copy(second[0], certificate)
+        edge.reload()
+        with_another_key = ssl.get_server_certificate(("127.0.0.1", port))
+        shutil.copy(second[1], key)
+        edge.reload()
+        renewed = ssl.get_server_certificate(("127.0.0.1", port))
+
+        assert with_another_key == first[0].read_text()
+        assert renewed == second[0].read_text()
+        assert "appliance doctor" in edge.log
+        assert stored(edge, running, "after")
+        running.release()
+        assert edge.process.poll() is None
+        assert until(lambda: 'appliance_configuration_refused{service="receive"} 0.0' in metrics(edge))
+    finally:
+        edge.close()

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from appliance import config
+from appliance.errors import ConfigError
 from appliance.services.alone import Alone
 from appliance.services.loop import run
 from appliance.services.reload import Reload, differences
@@ -110,6 +111,78 @@ def test_what_needs_a_restart_is_named_and_nothing_is_taken_over(file, asked, ca
 
     assert (process.taken, process.stop.is_set(), process.told) == ([], False, [True])
     assert [each.why for each in caplog.records if "needs a restart" in each.message] == ["scp.port"]
+
+
+@pytest.fixture
+def certified(file):
+    """A site whose receiver and one of whose destinations show certificates."""
+    for name in ("scp.pem", "scp.key", "client.pem", "client.key"):
+        file.with_name(name).write_text("the first")
+    file.write_text(
+        "site: st\nstate: ./var\nscp: {tls: {certificate: ./scp.pem, key: ./scp.key}}\n"
+        "destinations: [{name: a, folder: ./o}, {name: b, url: 'https://b/web', client_certificate: "
+        "{certificate: ./client.pem, key: ./client.key}}]\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("scp.key", "scp.tls.key"), ("client.pem", "destinations[1].client_certificate.certificate")],
+)
+def test_a_renewed_certificate_or_key_under_the_same_name_is_a_change(certified, asked, caplog, name, where):
+    caplog.set_level("INFO")
+    process = asked([])
+    certified.with_name(name).write_text("the second")
+    process.hang_up()
+    process.hang_up()
+
+    assert len(process.taken) == 1
+    assert [each.why for each in caplog.records if "taken over" in each.message] == [where]
+    assert process.told == [False, False]
+
+
+def test_a_renewed_certificate_starts_anew_who_cannot_take_it_over(certified, asked):
+    process = asked(None)
+    certified.with_name("client.key").write_text("the second")
+
+    process.hang_up()
+
+    assert process.stop.is_set()
+
+
+def test_a_certificate_that_is_gone_is_refused_and_nobody_ends(certified, asked, caplog):
+    process = asked(None)
+    certified.with_name("scp.pem").unlink()
+
+    process.hang_up()
+
+    assert (process.stop.is_set(), process.told) == (False, [True])
+    (record,) = [each for each in caplog.records if "refused" in each.message]
+    assert record.problem.startswith("scp.tls.certificate:")
+
+
+def test_a_certificate_that_we_could_never_read_concerns_others(certified, asked):
+    certified.with_name("scp.pem").unlink()
+    process = asked(None)
+
+    process.hang_up()
+
+    assert (process.stop.is_set(), process.told) == (False, [False])
+
+
+def test_what_the_service_cannot_use_is_refused(file, asked):
+    process = asked([])
+    process.reload._take_over = refuses
+    file.write_text(SITE + "release: manual\n")
+
+    process.hang_up()
+
+    assert (process.stop.is_set(), process.told) == (False, [True])
+
+
+def refuses(_new):
+    raise ConfigError("scp.tls cannot be used.")
 
 
 def test_differences_are_named_by_section_and_key(file):
