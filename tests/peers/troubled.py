@@ -45,13 +45,19 @@ class Held:
 
 @dataclass
 class Troubled:
-    """The host, the destination and its front, and how many images were ever acknowledged."""
+    """The host, the destination and its front, and how many images were ever acknowledged.
+
+    released  images that a person released, so that they went out in a second round
+    again     rows of the outbox that count once more, since a lost journal took rounds and decisions with it
+    """
 
     host: Booted
     orthanc: Orthanc
     front: FaultProxy
     authority: Authority
     acknowledged: int = 0
+    released: int = 0
+    again: int = 0
     before: dict[str, Held] = field(default_factory=dict)
     _looked_at: set[str] = field(default_factory=set)
 
@@ -70,6 +76,13 @@ class Troubled:
         found: list[dict[str, str]] = json.loads(self.host.run("appliance quarantine list --json"))["instances"]
         return found
 
+    def discard_what_waits(self) -> None:
+        """When nothing is under way any more, let go of what waits for a person."""
+        self.host.wait_until(lambda: not {"RECEIVED", "READY"} & set(self.states()))
+        for reason in {each["reason"] for each in self.waiting()}:
+            self.host.run(f"appliance quarantine discard --reason {reason} --yes")
+        self.host.wait_until(lambda: set(self.states()) == {"FORWARDED"})
+
     def is_paused(self) -> bool:
         """Whether the switch before the destination is thrown."""
         return bool(self.queue()["destinations"].get("research", {}).get("paused"))  # type: ignore[attr-defined]
@@ -87,7 +100,7 @@ class Troubled:
 
     def settles(self) -> None:
         """Wait until all is delivered: each is at the destination once, without its patient."""
-        self.host.wait_until(lambda: self.states() == {"FORWARDED": self.acknowledged}, seconds=90)
+        self.host.wait_until(lambda: self.states() == {"FORWARDED": self.acknowledged + self.again}, seconds=90)
         assert self.orthanc.count() == self.acknowledged
         self._look_at_what_left()
         self.host.wait_until(lambda: self.grown() == {}, seconds=60)
