@@ -78,7 +78,7 @@ class Rows:
                 break
             groups.setdefault(key, []).append(row)
             mark = row.mark
-        is_full = len(rows) == ROWS or len(groups) == MOST
+        is_full = len(groups) == MOST or (len(rows) == ROWS and rows[-1].mark == mark)
         return Page([self._received(each) for each in groups.values()], mark, is_full)
 
     def exported(self, followed: tuple[str, int]) -> Page[tuple[str, int]] | None:

@@ -121,12 +121,14 @@ def test_what_was_quarantined_or_repeated_was_received_too(house, rows):
     ]
 
 
-def test_what_came_a_moment_ago_waits_for_the_rest_of_its_study_unless_the_clock_was_set(house, rows):
+def test_what_came_a_moment_ago_waits_for_the_rest_of_its_study_unless_the_clock_was_set(house, rows, monkeypatch):
     instances = house.receive(1, 2)
     house.pass_on(instances)
     came = instances[1].received.timestamp()
 
     assert rows.received((0, ""), came + 59.5).place[0] == 1
+    monkeypatch.setattr(rows_module, "ROWS", 2)
+    assert not rows.received((0, ""), came + 59.5).is_full, "what waits is not looked at again at once"
     assert rows.received((0, ""), came + 61).place[0] == 2
     assert rows.received((0, ""), came - 86_400).place[0] == 2
 
