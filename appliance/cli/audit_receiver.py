@@ -22,6 +22,10 @@ def look_at_receiver(to: Syslog) -> Iterator[Finding]:
     try:
         shown = wire.deliver(to, [])
         ours = _read(to.certificate)
+    except PermissionError as error:
+        what = f"{error.filename or 'A file of audit.syslog'} may not be read by you; {place} was not greeted."
+        yield Finding(_CHECK, Severity.WARNING, what, "Run this with sudo.")
+        return
     except (OSError, UnicodeError) as error:
         what = f"{place} takes no audit messages from here: {wire.kind(error)} ({_words(error)})."
         yield Finding(_CHECK, Severity.ERROR, what, f"{_KEPT} docs/audit.md says what to look at.")
