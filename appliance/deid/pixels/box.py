@@ -33,6 +33,10 @@ class Box:
         """The box with ``margin`` pixels more on each side."""
         return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
+    def moved(self, right: int, down: int) -> "Box":
+        """The box, so many pixels further on."""
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
     def within(self, *, rows: int, columns: int) -> "Box":
         """The part of the box that lies in a frame of that size; its area is 0 when there is none."""
         return Box(max(0, self.left), max(0, self.top), min(columns, self.right), min(rows, self.bottom))
@@ -43,6 +47,15 @@ class Box:
             max(self.left, other.left) < min(self.right, other.right)
             and max(self.top, other.top) < min(self.bottom, other.bottom)
         )  # fmt: skip
+
+    def shared(self, other: "Box") -> int:
+        """Pixels that both have."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        ).area
 
     def around(self, others: Iterable["Box"]) -> "Box":
         """The smallest box that holds this one and the others."""

@@ -18,6 +18,7 @@ from appliance.deid.pixels.strokes import strokes
 from appliance.deid.pixels.text_boxes import (
     crossed,
     each_once,
+    is_part,
     lengthened,
     merged,
     outermost,
@@ -88,8 +89,11 @@ class TextFinder:
         found, new = list(known), dict[Box, int]()
         for each in strokes(picture):
             place = next((n for n, text in enumerate(known) if same_line(text.box, each.box)), None)
+            part = next((n for n, text in enumerate(known) if each.alone and is_part(text, each.box)), None)
             if place is not None:
                 found[place] = replace(found[place], box=lengthened(found[place].box, each.box))
+            elif part is not None:
+                found[part] = replace(found[part], box=found[part].box.around([each.box]))
             elif each.clear and min(each.box.width, each.box.height) <= max(_HIGH, _HIGHEST * min(rows, columns)):
                 new.setdefault(each.box, each.letters)
         largest = sorted(new.items(), key=lambda place: (-place[0].area, place[0].top, place[0].left))
@@ -152,7 +156,7 @@ class TextFinder:
         box = proposal.box
         for before, behind in _WAYS:
             longer = stretched(box, before, behind).within(rows=rows, columns=columns)
-            more = self._reader.read(picture, longer)
+            more = self._reader.read(picture, longer).without_doubtful_ends()
             if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
                 box, reading = more.span(longer, _END).around([box]), more
         return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)

@@ -17,6 +17,7 @@ _UPRIGHT = 1.5  # times as high as wide: text that runs up or down
 _DOWNWARDS = 1  # one quarter turn makes it level; three do for what runs upwards
 _CLEAR = 0.9  # confidence of a reading that no stretching would change
 _FLAT, _FAINT = 4, 64  # greys that a line has from its dark to its light end: grain, and too many to be stretched
+_LETTER, _MARK = 0.5, 0.9  # how sure a letter, and a sign that clutter is often taken for, is at the end of a line
 _NOTHING = 0  # the network's sign for "no letter here"
 
 
@@ -27,6 +28,7 @@ class Reading:
     confidence   mean of its letters, 0 to 1
     turn         quarters that the box was turned by, counter-clockwise, to be read
     first, last  where the first and the last letter stand, as shares of the line in the direction of reading
+    signs        of each letter and space: how sure it is, and where it stands, as a share of the line; may be unknown
     """
 
     text: str
@@ -34,11 +36,26 @@ class Reading:
     turn: int = 0
     first: float = 0.0
     last: float = 1.0
+    signs: tuple[tuple[float, float], ...] = ()
 
     @property
     def letters(self) -> int:
         """How many there are; spaces are none."""
         return len(self.text.replace(" ", ""))
+
+    def without_doubtful_ends(self) -> "Reading":
+        """Return the reading from the first letter that is sure to the last: what else stands there is clutter."""
+        sure = [
+            number
+            for number, (sign, (share, _)) in enumerate(zip(self.text, self.signs, strict=False))
+            if share >= (_LETTER if sign.isalnum() else _MARK)
+        ]
+        if not sure:
+            return self if not self.signs else NOTHING
+        signs = self.signs[sure[0] : sure[-1] + 1]
+        confidence = sum(share for share, _ in signs) / len(signs)
+        text = self.text[sure[0] : sure[-1] + 1]
+        return Reading(text, confidence, self.turn, signs[0][1], signs[-1][1], signs)
 
     def span(self, box: Box, margin: float) -> Box:
         """Return the part of ``box`` that the letters take, with ``margin`` heights more at either end, within it."""
@@ -95,8 +112,8 @@ class Reader:
         if not letters.size:
             return NOTHING
         text = "".join(self._signs[sign] for sign in likeliest[letters])
-        first, last = (float(step + 0.5) / len(steps) for step in (letters[0], letters[-1]))
-        return Reading(text, float(sure[letters].mean()), turn, first, last)
+        signs = tuple((float(sure[step]), float(step + 0.5) / len(steps)) for step in letters)
+        return Reading(text, float(sure[letters].mean()), turn, signs[0][1], signs[-1][1], signs)
 
 
 def _stretched(line: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -47,9 +47,7 @@ def _found_in(finder: Finder, picture: Picture, region: Box) -> Iterable[Found]:
     rows, columns = picture.shape[:2]
     part = picture[region.top : region.bottom, region.left : region.right]
     for found in finder.find(np.ascontiguousarray(part)):
-        box = found.box
-        moved = Box(box.left + region.left, box.top + region.top, box.right + region.left, box.bottom + region.top)
-        within = moved.within(rows=rows, columns=columns)
+        within = found.box.moved(region.left, region.top).within(rows=rows, columns=columns)
         if within.area:
             yield Found(within, found.text, found.confidence)
 

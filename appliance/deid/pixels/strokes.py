@@ -47,6 +47,11 @@ class Strokes:
     letters: int
     clear: bool = True
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is a single letter with nothing around it."""
+        return self.letters == 1 and self.clear
+
 
 def strokes(picture: NDArray[np.uint8]) -> Iterator[Strokes]:
     """Yield what may be letters in (R, C) or (R, C, 3), level or turned; the same place may come more than once."""

@@ -20,7 +20,7 @@ def merged(proposals: Iterable[Proposal]) -> list[Proposal]:
     places: list[Proposal] = []
     for one in sorted(proposals, key=lambda proposal: (-proposal.score, proposal.box.top, proposal.box.left)):
         for number, place in enumerate(places):
-            shared = _shared(place.box, one.box)
+            shared = place.box.shared(one.box)
             if shared >= _SAME * (place.box.area + one.box.area - shared):
                 places[number] = replace(place, core=place.core.around([one.core]), box=place.box.around([one.core]))
                 break
@@ -42,7 +42,7 @@ def each_once(found: Iterable[Found]) -> list[Found]:
 
 def says_no_more(text: Found, known: Iterable[Found]) -> bool:
     """Whether those of the known that lie in the box of a text read at least as much as it does."""
-    parts = [part for part in known if _shared(part.box, text.box) >= _WITHIN * part.box.area]
+    parts = [part for part in known if part.box.shared(text.box) >= _WITHIN * part.box.area]
     return bool(text.text) and sum(_letters(part) for part in parts) >= _letters(text)
 
 
@@ -56,13 +56,6 @@ def stretched(box: Box, before: float, behind: float) -> Box:
     if box.height > box.width:
         return Box(box.left, box.top - first, box.right, box.bottom + last)
     return Box(box.left - first, box.top, box.right + last, box.bottom)
-
-
-def _shared(one: Box, other: Box) -> int:
-    """Pixels that both have."""
-    return Box(
-        max(one.left, other.left), max(one.top, other.top), min(one.right, other.right), min(one.bottom, other.bottom)
-    ).area
 
 
 def outermost(found: Iterable[Found]) -> list[Found]:
@@ -85,6 +78,11 @@ def same_line(text: Box, letters: Box) -> bool:
         return False
     beside = -across <= _BESIDE * text.height and letters.height >= _LOWER * text.height
     return across >= _PART * letters.width or beside
+
+
+def is_part(text: Found, letter: Box) -> bool:
+    """Whether the text is a piece of that letter: the network saw the foot of an L, and nothing above it."""
+    return _letters(text) <= 1 and text.box.shared(letter) >= _PART * text.box.area
 
 
 def crossed(text: Box, letters: Box) -> bool:

@@ -198,3 +198,47 @@ def test_a_line_is_read_on_at_either_end_where_clutter_stands_at_the_other():
     found = finder._whole_line(picture, Proposal(end, end, 0.9), Reading("1948", 0.95), Outline(picture))
 
     assert found.text == "B 1948" and found.box.left <= 40
+
+
+class Foot:
+    """Sees the lower third of what stands in a box."""
+
+    def __init__(self, box):
+        self.box = Box(box.left - 1, box.bottom - box.height // 3, box.right + 1, box.bottom + 1)
+
+    def proposals(self, picture):
+        yield Proposal(self.box, self.box, 0.9)
+
+
+def test_a_letter_of_which_the_network_saw_the_foot_is_hidden_whole():
+    picture, letter = with_text("L", size=20)
+    finder = TextFinder()
+    finder._seer = Foot(letter)
+
+    assert share_hidden(finder.find(picture), letter) == 1
+
+
+class Cluttered:
+    """Reads a line, and with anything beyond it a letter more, of which it is not sure."""
+
+    def __init__(self, doubt):
+        self.doubt = doubt
+
+    def read(self, picture, box):
+        if box.right <= 100:
+            return Reading("DOB 1948", 0.98, 0, 0.05, 0.95, tuple((0.98, 0.05 + 0.12 * n) for n in range(8)))
+        signs = (*((0.98, 0.05 + 0.08 * n) for n in range(8)), (self.doubt, 0.95))
+        return Reading("DOB 1948X", sum(share for share, _ in signs) / 9, 0, 0.05, 0.95, signs)
+
+
+@pytest.mark.parametrize(("doubt", "text", "hidden_to"), [(0.2, "DOB 1948", 102), (0.9, "DOB 1948X", 120)])
+def test_clutter_that_reads_as_half_a_letter_makes_no_line_longer(doubt, text, hidden_to):
+    finder = TextFinder.__new__(TextFinder)
+    finder._reader = Cluttered(doubt)
+    picture = np.zeros((60, 200), dtype=np.uint8)
+    picture[20:30, 20:140:4] = 200
+    line = Box(20, 20, 100, 30)
+
+    found = finder._whole_line(picture, Proposal(line, line, 0.9), Reading("DOB 1948", 0.98), Outline(picture))
+
+    assert found.text == text and found.box.right == pytest.approx(hidden_to, abs=3)
