@@ -1,7 +1,6 @@
 """How much of the text that a reader could read is found, what else is hidden, what it costs, and what is missed.
 
-Measured on images that the finder was tuned on, and on two blocks that were fresh: scored once when no more was to be
-changed, and again after one margin was mended. Whoever tunes on a block gives it up as fresh, and takes other seeds.
+Measured on images that the finder was tuned on, and on two blocks that are held out: see phantoms.py.
 A text counts as hidden when at least 95 % of its ink lies within what was found. What else is touched is counted to the
 pixel, margins included, as a share of all that is neither text nor the label that it stands on.
 """
@@ -20,13 +19,14 @@ import pytest
 from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.changed_frames import frames_to_look_at
 from appliance.deid.pixels.find_text import TextFinder
-from appliance.deid.pixels.places import Place, bounded, place
+from appliance.deid.pixels.places import Place, bounded, place, to_hide
 from appliance.deid.pixels.search_region import search_region
+from appliance.deid.pixels.second_look import looked_at_twice
 from tests.make import phantoms
 from tests.make.phantoms import FAMILIAR, OTHER, Phantom, Style, Text
 
 HIDDEN = 0.95  # of a text's ink
-SEEDS = {"MG": 2, "DX": 2, "CR": 2, "multi-frame": 2}
+SEEDS = {"MG": 2, "DX": 2, "CR": 2}
 OTHERWISE = 4
 SIZES = (8, 10, 12, 16, 24, 1000)
 
@@ -64,6 +64,8 @@ def finder() -> TextFinder:
 
 @dataclass(slots=True)
 class Score:
+    """``texts`` holds each text of each phantom once, with the share of its ink that is hidden where least is."""
+
     texts: list[tuple[Text, float]] = field(default_factory=list)
     touched: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -73,14 +75,15 @@ class Score:
     def hidden(self) -> int:
         return sum(share >= HIDDEN for _, share in self.texts)
 
-    def add(self, picture: np.ndarray, texts: list[Text], boxes: list[Box]) -> None:
+    def add(self, picture: np.ndarray, texts: list[Text], boxes: list[Box]) -> Iterator[tuple[Text, float]]:
+        """Count what one frame has touched; yield how much of each text is hidden in it."""
         covered, text_area = (np.zeros(picture.shape[:2], dtype=bool) for _ in range(2))
         for box in boxes:
             covered[max(0, box.top) : box.bottom, max(0, box.left) : box.right] = True
         for text in texts:
             place = np.s_[text.box.top : text.box.bottom, text.box.left : text.box.right]
             text_area[text.field.top : text.field.bottom, text.field.left : text.field.right] = True
-            self.texts.append((text, float((covered[place] & text.ink).sum() / text.ink.sum())))
+            yield text, float((covered[place] & text.ink).sum() / text.ink.sum())
         self.touched.append(float((covered & ~text_area).sum() / (~text_area).sum()))
 
 
@@ -104,21 +107,25 @@ def searched(made: Phantom, finder: TextFinder) -> tuple[int, list[Place]]:
         there, searched_at_last = search_region(finder, made.pictures[number], region)
         looks.append((number, searched_at_last))
         places += [place(number, found, made.pictures[number]) for found in there]
-    return len(looks), [bounded(each, looks) for each in places]
+    places = [bounded(each, looks) for each in places]
+    return len(looks), looked_at_twice(places, made.pictures, finder) if len(looks) > 1 else places
 
 
 def judge(score: Score, made: Phantom, places: list[Place]) -> None:
-    """What is found in one frame of a cine is hidden wherever it stands."""
+    """What is found in one frame of a cine is hidden wherever it stands; a text is hidden if it is in all frames."""
+    least: dict[int, tuple[Text, float]] = {}
     for number, (picture, texts) in enumerate(zip(made.pictures, made.texts, strict=True)):
-        score.add(picture, texts, [each.found.box for each in places if each.stands_in(number, picture)])
+        for text, share in score.add(picture, texts, to_hide(places, number, picture)):
+            least[id(text)] = text, min(share, least.get(id(text), (text, 1.0))[1])
+    score.texts += least.values()
 
 
 @pytest.mark.parametrize(
     ("style", "first"),
     [
         pytest.param(FAMILIAR, 0, id="tuned on"),
-        pytest.param(OTHER, 90, id="once fresh"),
-        pytest.param(OTHER, 100, id="once fresh, more"),
+        pytest.param(OTHER, 300, id="held out"),
+        pytest.param(FAMILIAR, 310, id="held out, more"),
     ],
 )
 def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
@@ -149,9 +156,9 @@ def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
                 )
     touched = {kind: float(np.mean(score.touched)) for kind, score in scores.items()}
     say(f"classes with more than 2 % touched: {', '.join(kind for kind in touched if touched[kind] > 0.02) or 'none'}")
-    # Floors against growing worse. The target is every text, and at most 2 % in each class.
+    # Recall has a floor against growing worse: the target is every text. What is touched has its target, in each class.
     assert sum(score.hidden for score in scores.values()) >= 0.95 * len(texts)
-    assert max(touched.values()) <= 0.035
+    assert max(touched.values()) <= 0.02
 
 
 def _counted(

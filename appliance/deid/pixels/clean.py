@@ -14,10 +14,11 @@ from appliance.deid.pixels.box import Box, Found
 from appliance.deid.pixels.changed_frames import frames_to_look_at
 from appliance.deid.pixels.looking import Ask, Cleaned
 from appliance.deid.pixels.mask import mask, overlay_bits
-from appliance.deid.pixels.places import Picture, Place, bounded, place
+from appliance.deid.pixels.places import Picture, Place, bounded, place, to_hide
 from appliance.deid.pixels.policy import Text
 from appliance.deid.pixels.regions import known_regions
 from appliance.deid.pixels.search_region import Finder, search_region
+from appliance.deid.pixels.second_look import looked_at_twice
 from appliance.deid.scopes import readable
 from appliance.dicom.codec.reader import FrameReader
 from appliance.dicom.codec.writer import Recoded
@@ -124,16 +125,21 @@ class Cleaner:
         seen: list[Picture] = []
         looks: list[tuple[int, Box]] = []
         found: list[tuple[int, Found]] = []
-        places: list[Place] = []
+        shown: list[Place] = []  # as the window shows the frame
+        beyond: list[Place] = []  # only as another one might: no mean of what the window shows can tell
         for number, region in frames_to_look_at(_remembered(_pictures(reader, self.step), seen)):
             for picture in _ways(reader, number, seen[-1]):
+                places = shown if picture is seen[-1] else beyond
                 there, region = search_region(finder, picture, region)
                 for each in there:
                     found.append((number, each))
                     if ask.task.text is not Text.IDENTIFYING or not ask.judge.may_stay(each):
                         places.append(place(number, each, seen[-1]))
             looks.append((number, region))
-        return Searched(len(looks), tuple(found), tuple(bounded(each, looks) for each in places))
+        shown, beyond = ([bounded(each, looks) for each in places] for places in (shown, beyond))
+        if len(looks) > 1:
+            shown = looked_at_twice(shown, _pictures(reader, self.step), finder, self.step)
+        return Searched(len(looks), tuple(found), (*shown, *beyond))
 
     def _found(self, each: Place) -> Hidden:
         return _told(each.frame + 1, each.found.box, self._engine)
@@ -168,8 +174,7 @@ def _hidden(
         step()
         if not places:
             return fixed
-        picture = reader.picture(number)
-        return [*fixed, *(each.found.box for each in places if each.stands_in(number, picture))]
+        return [*fixed, *to_hide(places, number, reader.picture(number))]
 
     room.seek(0)
     room.truncate()

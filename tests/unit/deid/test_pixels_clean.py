@@ -176,6 +176,31 @@ def test_text_of_some_frames_is_hidden_in_those_and_nowhere_else(clean):
     assert outcome.report.pixels.searched < 9
 
 
+@pytest.mark.parametrize(("blind", "elsewhere"), [((1,), (10, 4, 18, 9)), ((1, 2), None)])
+def test_what_one_frame_left_in_doubt_is_hidden_in_others_if_a_second_look_finds_it_too(blind, elsewhere, clean):
+    """Two of four frames show something new beside it; the search of the second one does not see it."""
+    pixels = frames((slice(0, 4), 10, 4, UNREAD), (slice(2, 4), 10, 12, MEASURE), count=4)
+
+    _, result = clean(us(pixels), entry="Text: mask-identifying-text,", finder=Bars(blind))
+
+    assert hidden_in(pixels, result.pixel_array) == [(10, 4, 18, 9)] * 2 + [elsewhere] * 2
+
+
+def test_what_only_another_window_shows_is_hidden_without_a_second_look(clean):
+    pixels = np.full((4, ROWS, COLUMNS), 3000, "<u2")
+    down, across = np.mgrid[0:ROWS, 0:COLUMNS]
+    pixels[:, down % 16 == across % 16] = 0
+    pixels[:, 4:9, 10:18] = 4095
+    pixels[2:, 30:40, 10:30] = 20  # a new look at frame 2
+    data = us(frames(samples=1, count=4), BitsAllocated=16, BitsStored=12, HighBit=11)
+    data.WindowCenter, data.WindowWidth, data.PixelData = "100", "100", pixels.tobytes()
+    data["PixelData"].VR = "OW"
+
+    _, result = clean(data, finder=Bars(blind=(3,)))  # which does not see what another window shows there
+
+    assert not (result.pixel_array == 4095).any()
+
+
 def test_a_frame_in_which_the_reader_was_blind_is_hidden_too_where_it_shows_the_same_text(clean):
     pixels = frames((slice(0, 5), 10, 4, NAME), count=5)
     pixels[2:, 5:, 5:50] = 255 - pixels[2:, 5:, 5:50] // 2  # a new look at frame 2, around the text
