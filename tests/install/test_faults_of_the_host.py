@@ -65,7 +65,8 @@ def test_an_inbox_share_that_goes_away_and_comes_back_loses_nothing(troubled, tm
 
     troubled.acknowledged += 9
     troubled.settles()
-    assert troubled.host.run(f"ls {SHARE}/clinic-a | grep -v _; true").split() == []
+    # What was taken when the share went is met again when it is back, known, and put away as all the others.
+    troubled.host.wait_until(lambda: troubled.host.run(f"ls {SHARE}/clinic-a | grep -v ^_; true") == "")
 
 
 def _drop(troubled, folder, seed):
@@ -90,8 +91,6 @@ def wall_clock(troubled):
     Not covered: timers of systemd, times of files (the kernel's), and what OpenSSL or SQLite read past the C library.
     """
     host = troubled.host
-    if not host.run("apt-get --version >/dev/null && echo yes", check=False):
-        pytest.skip("the host has no apt")
     got = host.tool(
         "exec", "--online", host.name, "--", "sh", "-c",
         "apt-get -q update && apt-get -qy install --no-install-recommends libfaketime", check=False,
