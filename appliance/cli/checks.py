@@ -164,7 +164,7 @@ def _clock(settings: Config) -> Iterator[Finding]:
 
 
 def _ports(settings: Config) -> Iterator[Finding]:
-    ours = _beating(settings)
+    ours = beating(settings)
     wanted = [("receive", "scp.port", settings.scp.host, settings.scp.port)]
     if settings.scp.tls is not None:
         wanted.append(("receive", "scp.tls.port", settings.scp.host, settings.scp.tls.port))
@@ -274,7 +274,7 @@ def _web(name: str, destination: Destination) -> Iterator[Finding]:
 
 
 def _services(settings: Config) -> Iterator[Finding]:
-    if not _beating(settings):
+    if not beating(settings):
         yield Finding(
             "services", Severity.WARNING, "No service runs.", "Start them: appliance run, or appliance.target"
         )
@@ -301,7 +301,7 @@ def _wait_for_first_steps(settings: Config) -> None:
         time.sleep(LOOK_S)
 
 
-def _beating(settings: Config) -> set[str]:
+def beating(settings: Config) -> set[str]:
     """Return the services that took a step lately."""
     now = time.time()
     return {role for role, beat in watched_of(settings).heartbeats().items() if now - beat < STALE_S}

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.at_the_door import knock
 from appliance.cli.audit_receiver import look_at_receiver
 from appliance.cli.checks import Finding, Severity, examine
+from appliance.cli.logins import look_at_logins
 from appliance.cli.options import answer, load, say, with_config
 from appliance.cli.sent_through import send_through
 from appliance.errors import ConfigError
@@ -20,12 +22,14 @@ MARK = {Severity.OK: "ok     ", Severity.WARNING: "warning", Severity.ERROR: "ER
 def command(config_file: Path | None, as_json: bool, send: bool) -> int:
     """Examine configuration, key, disk, ports, destinations, inbox and who is told. Exit: 0 fine, 1 warnings, 2 errors.
 
+    The receiver that is at work is called by C-ECHO, as a modality would.
+
     With --send an invented image (Patient ID APPLIANCE-DOCTOR) is stored twice under one UID at each destination with
     a url: whether it keeps or replaces is compared with existing, and it is deleted again where recall is configured.
     """
     try:
         settings = load(config_file)
-        findings = examine(settings)
+        findings = [*examine(settings), *knock(settings), *look_at_logins(settings)]
         if settings.audit.syslog is not None:
             findings += look_at_receiver(settings.audit.syslog)
         if send:

@@ -23,6 +23,31 @@ def client_context(tls: config.Tls) -> ssl.SSLContext:
     return _loaded(context, tls)
 
 
+def own_context(tls: config.Tls) -> ssl.SSLContext:
+    """Return the context of a call to ourselves, with our own certificate. Raises as ``server_context``.
+
+    Nothing is verified: whoever calls compares what is shown with the file.
+    """
+    context = client_context(tls)
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def knows_itself(tls: config.Tls) -> bool:
+    """Whether the encrypted port would let us in with our own certificate; tried in memory. Raises as above."""
+    to_there, to_here = ssl.MemoryBIO(), ssl.MemoryBIO()
+    there = server_context(tls).wrap_bio(to_there, to_here, server_side=True)
+    here = own_context(tls).wrap_bio(to_here, to_there)
+    for each in (here, there) * 3:  # a flight of each takes TLS 1.3 three turns at most
+        try:
+            each.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError:
+            return False
+    return True
+
+
 def _loaded(context: ssl.SSLContext, tls: config.Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)

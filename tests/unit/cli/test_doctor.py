@@ -1,3 +1,4 @@
+import base64
 import http.server
 import json
 import os
@@ -16,6 +17,7 @@ from tests.peers.audit_receiver import AuditReceiver
 from tests.peers.committed import Modality
 from tests.peers.patience import PATIENCE_S, until
 from tests.peers.ports import free_port
+from tests.peers.receive_process import ReceiveProcess
 
 
 @pytest.fixture
@@ -340,3 +342,107 @@ def test_a_receiver_of_audit_messages_that_cannot_be_told_is_an_error_that_says_
     [finding] = found["audit messages"]
     assert said in finding["what"]
     assert "none is lost" in finding["do"]
+
+
+@pytest.fixture
+def at_work(tmp_path, examine):
+    """Run a receiver with a section scp, and doctor beside it; return what it says of the echo."""
+    running = []
+
+    def call(*, before=lambda: None, **scp):
+        edge = ReceiveProcess(tmp_path / "edge", scp={"port": free_port(), **scp})
+        running.append(edge)
+        edge.start()
+        before()
+        beat(edge, "receive")
+        settings = json.loads((tmp_path / "edge" / "appliance.yaml").read_text())
+        site = configured(tmp_path, f"scp: {json.dumps(settings['scp'])}\n")
+        site.file.write_text(site.file.read_text().replace("state: ./var", f"state: {edge.state}"))
+        return examine(site)[1].get("echo", [])
+
+    yield call
+    for edge in running:
+        edge.kill()
+
+
+@pytest.mark.parametrize(
+    ("peers", "says"),
+    [
+        ("any", "answers DOCTOR"),
+        ([{"ae_title": "CT1", "address": "10.1.2.3"}, {"ae_title": "CT2"}], "answers CT2"),
+        ([{"ae_title": "CT1", "address": "10.1.2.3"}], "was not called: scp.peers lets nobody call from here"),
+    ],
+)
+def test_the_receiver_is_called_as_somebody_whom_it_lets_in_or_not_at_all(at_work, peers, says):
+    (found,) = at_work(peers=peers, any_called_ae=False)
+
+    assert found["severity"] == "ok"
+    assert says in found["what"]
+
+
+def test_a_receiver_that_does_not_answer_though_it_beats_is_an_error(tmp_path, examine):
+    site = configured(tmp_path, f"scp: {{host: 127.0.0.1, port: {free_port()}}}\n")
+    beat(site)
+
+    (found,) = examine(site)[1]["echo"]
+
+    assert found["severity"] == "error"
+    assert "did not accept" in found["what"]
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_an_echo_goes_to_the_encrypted_port_too_and_sees_a_certificate_that_was_not_taken_over(
+    tmp_path, at_work, renewed
+):
+    ca = Authority(tmp_path / "ca")
+    certificate, key = ca.sign("edge")
+    tls = {"port": free_port(), "certificate": str(certificate), "key": str(key), "client_ca": str(ca.certificate)}
+
+    plain, encrypted = at_work(tls=tls, before=lambda: renewed and ca.sign("edge"))
+
+    assert plain["severity"] == "ok"
+    assert encrypted["severity"] == ("warning" if renewed else "ok")
+    assert ("systemctl reload" in encrypted["do"]) is renewed
+    assert encrypted["what"].endswith("encrypted.") is not renewed
+
+
+def test_a_port_that_would_not_let_our_own_certificate_in_is_not_called(tmp_path, at_work):
+    certificate, key = Authority(tmp_path / "ours").sign("edge")
+    theirs = Authority(tmp_path / "theirs").certificate
+    tls = {"port": free_port(), "certificate": str(certificate), "key": str(key), "client_ca": str(theirs)}
+
+    _, encrypted = at_work(tls=tls)
+
+    assert "client_ca does not know our own certificate" in encrypted["what"]
+
+
+def token(ends_in_s):
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + ends_in_s}).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJub25lIn0.{claims}.c2lnbmVk"
+
+
+@pytest.mark.parametrize(
+    ("secret", "mode", "severity", "says"),
+    [
+        (token(90 * 86400), 0o600, "ok", "ends at"),
+        (token(3600), 0o600, "warning", "ends at"),
+        (token(-60), 0o600, "error", "has ended at"),
+        ("opaque", 0o600, "ok", "does not say when it ends"),
+        (token(90 * 86400), 0o644, "warning", "Everybody on this machine"),
+        ("", 0o600, "error", "is empty"),
+    ],
+)
+def test_the_token_of_a_destination_is_looked_at_and_never_told(
+    tmp_path, examine, server, secret, mode, severity, says
+):
+    file = tmp_path / "token"
+    file.write_text(secret)
+    file.chmod(mode)
+    auth = "auth: {kind: bearer, token_file: ./token, in_clear: true}"
+    site = configured(tmp_path, quiet_scp(), destinations=f"[{{name: web, url: '{server['url']}', {auth}}}]")
+
+    (found,) = examine(site)[1]["login web"]
+
+    assert found["severity"] == severity
+    assert says in found["what"]
+    assert not secret or secret not in str(found)
