@@ -107,6 +107,7 @@ def variables(bundle_file: Path, port: int, authority: Authority, hospital: str)
                 }
             ],
             "spool": {"reserve_gb": 0.1},
+            "watch": {"login": {"passwords": "/etc/appliance/watch/operators"}},
             "backup": {"folder": "/var/backups/appliance", "recipients": [hospital]},
         },
         "appliance_secrets": {"research.password": PASSWORD},

@@ -166,6 +166,23 @@ def test_a_modality_that_is_promised_commitment_is_called_back_by_the_shut_in_re
     assert site.committed.report("2.25.1").committed == [uid]
 
 
+def test_a_person_who_logs_in_on_the_status_page_pauses_a_destination_as_the_shut_in_service_lets_him(site):
+    site.host.run(f"printf '%s\\n' '{PASSWORD}' | appliance operator add alice")
+    site.host.push(HERE / "at_page.py", "/root/at_page.py")
+
+    told = site.host.run(f"/opt/appliance/current/venv/bin/python /root/at_page.py alice {PASSWORD} research")
+
+    assert told == "&#x27;research&#x27; is paused.\n"
+    (found,) = json.loads(site.host.run("appliance destination list --json"))["destinations"]
+    assert found["paused_by"] == "alice"
+    site.host.run("appliance destination resume research")
+    audited = json.loads(site.host.run("appliance audit show --json"))["lines"]
+    assert [(line["who"], line["what"]) for line in audited][-3:-1] == [
+        ("alice", "login"),
+        ("alice", "ask forward: pause"),
+    ]
+
+
 def test_a_caller_from_elsewhere_is_refused_by_firewall_and_socket(site):
     elsewhere = "203.0.113.77"
     site.host.run(f"ip route add {elsewhere} via {site.host.gateway}")
