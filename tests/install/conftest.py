@@ -16,6 +16,7 @@ import pyrage
 import pytest
 
 from tests.make.certificates import Authority
+from tests.peers.audit_receiver import AuditReceiver
 from tests.peers.booted import ROOT, Booted, play, testhost
 from tests.peers.committed import Modality
 from tests.peers.fault_proxy import FaultProxy
@@ -36,6 +37,7 @@ class Site:
     bundles       name -> file; acknowledged: SOP Instance UIDs that were answered with Success or taken
     authority     signs for callers of the encrypted port
     committed     a modality on this machine that is promised storage commitment
+    auditor       a receiver of audit messages on this machine
     identity      file with the hospital's private key: it opens the backups
     """
 
@@ -46,6 +48,7 @@ class Site:
     authority: Authority
     identity: Path
     committed: Modality
+    auditor: AuditReceiver
     acknowledged: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -120,6 +123,19 @@ def variables(bundle_file: Path, port: int, authority: Authority, hospital: str)
     }
 
 
+def told(auditor: AuditReceiver, address: str, authority: Authority, config: dict[str, Any]) -> dict[str, Any]:
+    """What an inventory says of a receiver of audit messages, which ``config`` names from then on."""
+    certificate, key = authority.sign("audit")
+    files = {"ca.pem": authority.certificate, "audit.pem": certificate, "audit.key": key}
+    names = {"ca": "ca.pem", "certificate": "audit.pem", "key": "audit.key"}
+    paths = {which: f"/etc/appliance/watch/{name}" for which, name in names.items()}
+    config["audit"] = {"syslog": {"host": address, "port": auditor.port, "gather_s": 2, **paths}}
+    return {
+        "appliance_watch_files": {name: str(file) for name, file in files.items()},
+        "appliance_message_networks": [address],
+    }
+
+
 @pytest.fixture(scope="package", params=SUITES)
 def site(tmp_path_factory, request, bundles):
     """A bare host, and an Orthanc that only its own network knows."""
@@ -137,11 +153,16 @@ def site(tmp_path_factory, request, bundles):
             identity = tmp_path_factory.mktemp("hospital") / "identity"
             identity.write_text(f"{hospital}\n")
             said = variables(bundles["now"], orthanc.port, authority, str(hospital.to_public()))
-            with Modality("CT2", host=host.gateway) as committed:
+            shown = authority.sign("auditor", host=host.gateway)
+            with (
+                Modality("CT2", host=host.gateway) as committed,
+                AuditReceiver(tls=shown, client_ca=authority.certificate, host=host.gateway) as auditor,
+            ):
+                said |= told(auditor, host.gateway, authority, said["appliance_config"])
                 granted = {"promise": "in-custody", "port": committed.port}
                 peer = {"ae_title": committed.ae_title, "address": committed.host, "commitment": granted}
                 said["appliance_config"]["scp"]["peers"].append(peer)
-                yield Site(host, orthanc, bundles, host.inventory(said), authority, identity, committed)
+                yield Site(host, orthanc, bundles, host.inventory(said), authority, identity, committed, auditor)
 
 
 @pytest.fixture(scope="package", params=SUITES)

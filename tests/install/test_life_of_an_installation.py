@@ -10,11 +10,14 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from appliance.watch.syslog.wire import BOM
 from tests.install.conftest import PASSWORD
 from tests.make import make
+from tests.make.audit_schema import valid
 from tests.peers.booted import Booted, play
 from tests.peers.caller import CT, EXPLICIT, Caller
 from tests.peers.orthanc import Orthanc
+from tests.peers.patience import until
 from tests.peers.steady_caller import SteadyCaller
 
 HERE = Path(__file__).parent
@@ -183,6 +186,22 @@ def test_a_person_who_logs_in_on_the_status_page_pauses_a_destination_as_the_shu
     ]
 
 
+def test_the_hospital_s_receiver_hears_of_what_came_and_left_from_the_shut_in_watch_service(site):
+    def told(event):
+        bodies = [valid(each.partition(BOM)[2]) for each in site.auditor.arrived]
+        of_it = [each for each in bodies if each.find(".//EventID").get("csd-code") == event]
+        return sum(int(count.get("NumberOfInstances")) for each in of_it for count in each.iter("SOPClass"))
+
+    assert until(lambda: told("110104") >= len(site.acknowledged) and told("110106") >= len(site.acknowledged))
+    text = b"".join(site.auditor.seen).lower()
+    assert b"110120" in text, "it started"
+    assert [word for word in PLANTED if word.encode() in text] == []
+    assert [uid for uid in site.acknowledged if uid.encode() in text] == []
+    said = site.host.run("appliance doctor --json", check=False)
+    [found] = [each for each in json.loads(said)["checks"] if each["check"] == "audit messages"][:1]
+    assert found["severity"] in ("ok", "warning"), "its certificates end in two days"
+
+
 def test_a_caller_from_elsewhere_is_refused_by_firewall_and_socket(site):
     elsewhere = "203.0.113.77"
     site.host.run(f"ip route add {elsewhere} via {site.host.gateway}")
@@ -243,7 +262,8 @@ MAY_CALL_ITSELF = {"forward", "watch"}  # this machine's loopback, where Orthanc
 def test_a_service_can_open_write_and_reach_what_is_its_own_and_nothing_else(site, service):
     loopback, denied = f"127.0.0.1:{site.orthanc.port}", f"{site.host.address}:{site.orthanc.port}"
 
-    peer = f"{site.host.gateway}:{site.committed.port}"  # it asked for storage commitment, so it gets reports
+    # It asked for storage commitment, so it gets reports; and the receiver of audit messages is there.
+    peer = f"{site.host.gateway}:{site.committed.port}"
     could = probe(site.host, service, {"read": READS, "write": WRITES, "connect": [loopback, denied, peer]})
 
     done = {act for act, outcome in could.items() if outcome == "done"}
@@ -251,7 +271,7 @@ def test_a_service_can_open_write_and_reach_what_is_its_own_and_nothing_else(sit
         *(f"read {path}" for path in MAY_READ[service]),
         *(f"write {folder}" for folder in {*MAY_WRITE[service], TEMPORARY, "/dev/shm"}),
         *([f"connect {loopback}"] if service in MAY_CALL_ITSELF else []),
-        *([f"connect {peer}"] if service == "receive" else []),
+        *([f"connect {peer}"] if service in ("receive", "watch") else []),
     }
 
 

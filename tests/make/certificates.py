@@ -47,6 +47,13 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
+def _general(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _certificate(
     subject: x509.Name,
     issuer: x509.Name,
@@ -58,7 +65,7 @@ def _certificate(
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    names += [x509.DNSName(host)] if host else []
+    names += [_general(host)] if host else []
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -21,13 +21,15 @@ Manner = Literal["ends", "closes", "is silent", "cuts"]
 
 
 class AuditReceiver:
-    """Listens on loopback. ``arrived``: messages of connections that ended in order; ``seen``: all that it ever read.
+    """Listens. ``arrived``: messages of connections that ended in order; ``seen``: all that it ever read.
 
     tls        (certificate, key); left out: plain TCP
     client_ca  only callers with a certificate of this authority
     """
 
-    def __init__(self, *, tls: tuple[Path, Path] | None = None, client_ca: Path | None = None) -> None:
+    def __init__(
+        self, *, tls: tuple[Path, Path] | None = None, client_ca: Path | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.manner: Manner = "ends"
         self.arrived: list[bytes] = []
         self.seen: list[bytes] = []
@@ -39,7 +41,7 @@ class AuditReceiver:
             if client_ca is not None:
                 self._context.verify_mode = ssl.CERT_REQUIRED
                 self._context.load_verify_locations(client_ca)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._held: list[socket.socket] = []
