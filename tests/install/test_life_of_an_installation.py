@@ -171,10 +171,11 @@ def test_a_modality_that_is_promised_commitment_is_called_back_by_the_shut_in_re
 
 def test_a_person_who_logs_in_on_the_status_page_pauses_a_destination_as_the_shut_in_service_lets_him(site):
     site.host.run(f"printf '%s\\n' '{PASSWORD}' | appliance operator add alice")
-    site.host.push(HERE / "at_page.py", "/root/at_page.py")
+    site.host.push(HERE / "at_page.py", "/opt/at_page.py")
 
-    told = site.host.run(f"/opt/appliance/current/venv/bin/python /root/at_page.py alice {PASSWORD} research")
+    told = site.host.run(f"/opt/appliance/current/venv/bin/python /opt/at_page.py alice {PASSWORD} research")
 
+    site.host.run("rm /opt/at_page.py")
     assert told == "&#x27;research&#x27; is paused.\n"
     (found,) = json.loads(site.host.run("appliance destination list --json"))["destinations"]
     assert found["paused_by"] == "alice"
