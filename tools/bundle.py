@@ -13,6 +13,7 @@ The same sources and wheels make the same bytes.
 
 import argparse
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ PYTHONS = ("3.11", "3.12", "3.13")  # Debian 12 and RHEL 9; Ubuntu 24.04; Debian
 PLATFORMS = ("manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 35)))
 SOURCES = ("appliance", "pyproject.toml", "README.md", "LICENSE")  # what the wheel is made of
 CARRIED = ("ansible", "systemd", "docs", "monitoring", "inbox/README.md", "README.md", "CHANGELOG.md", "LICENSE")
+EPOCH = "315532800"  # the moment of every file in our wheel: 1980, the first that a zip file can say
 LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".ansible", "*.retry")
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -87,6 +89,7 @@ def _own_wheel(root: Path, wheels: Path, version: str) -> Path:
             [*PIP, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(wheels), str(copy)],
             check=True,
             stdout=sys.stderr,
+            env=os.environ | {"SOURCE_DATE_EPOCH": EPOCH},
         )
     return next(wheels.glob("appliance-*.whl"))
 
