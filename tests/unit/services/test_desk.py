@@ -16,6 +16,7 @@ from appliance.spool.overview import Overview
 from appliance.spool.requests import Requests
 from appliance.watch.audit import last_lines
 from appliance.watch.passwords import Passwords
+from appliance.watch.web import Asked
 from tests.make.spooled import Clock, House
 from tests.peers.patience import until
 
@@ -313,6 +314,17 @@ def test_without_a_login_in_the_configuration_there_is_nothing_to_post_to(served
 
     assert person.log_in()[0] == 405
     assert "Log in" not in person.get()[1]
+
+
+@pytest.mark.parametrize("peer", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1"])
+def test_neither_password_nor_cookie_is_taken_from_another_machine(alice, watch, place, peer):
+    """The port is not encrypted: what is typed or sent there, others read."""
+    cookie = {"cookie": alice.headers["Cookie"]}
+    far = Asked({"name": "alice", "password": PASSWORD}, cookie, peer)
+
+    assert watch._desk.forms()["/login"](far).status == 403
+    assert watch._desk.at_page(far).name == ""
+    assert watch._desk.at_page(Asked({}, cookie, "::ffff:127.0.0.1")).name == "alice"
 
 
 # --- behind a reverse proxy ---------------------------------------------------------------------------------------
