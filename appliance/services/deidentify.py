@@ -33,6 +33,7 @@ from appliance.services.recipe import destinations_of, recipe_of
 from appliance.services.remember import Remember
 from appliance.services.reporting import Reporting
 from appliance.services.resume import Resume
+from appliance.services.rounds import Rounds
 from appliance.services.rules_in_force import RulesInForce
 from appliance.services.studies import Studies
 from appliance.services.worker import Job, Made, Postponed, Result, Withheld, equip_process, work
@@ -92,7 +93,9 @@ class Deidentify:
         self._spool = Spool(config.state / "inside", reserve_bytes=config.spool.reserve_bytes)
         self._outbox = Outbox(config.state / "outside")
         self._outbox.exports.keep(is_asked=config.audit.syslog is not None)  # forward's too; it may be begun again here
-        self._repair = recover_inside(self._spool, self._outbox)
+        self._reporting = Reporting(Reports(self._spool.layout.reports), self._observer, self._clock)
+        self._rounds = Rounds(self._spool, self._reporting.last)
+        self._repair = recover_inside(self._spool, self._outbox, self._reporting.last)
         self._follower = Follower(self._spool, self._outbox, self._repair.again)
         self._operator = Operator(
             self._spool,
@@ -102,7 +105,6 @@ class Deidentify:
         )
         self._duplicates = Duplicates(self._spool, self._outbox)
         self._studies = Studies(self._mapping, self._spool, self._outbox, self._observer)
-        self._reporting = Reporting(Reports(self._spool.layout.reports), self._observer, self._clock)
         self._remember = Remember(self._spool.settings, self._mapping)
         self._resume = Resume(self._spool, self._mapping, policy=repr(sorted(recipe.missing.items())))
         self._making = self._outbox.making()
@@ -121,7 +123,7 @@ class Deidentify:
         asked = self._operator.step()
         self._came.extend(self._pool.take(TAKE_S if self._in_hand else 0))
         committed = self._commit()
-        given = self._hand_out()
+        given = self._hand_out(repairing=repaired)
         followed = self._follower.step(self._clock())
         resumed = self._resume.step(self._clock())
         return bool(asked or committed or given or followed or repaired or resumed or self._pool.in_hand)
@@ -149,7 +151,7 @@ class Deidentify:
 
     # --- handing out ----------------------------------------------------------------------------------------------
 
-    def _hand_out(self) -> int:
+    def _hand_out(self, *, repairing: bool) -> int:
         now = self._clock()
         if self._rules.is_newer(now):
             return 0  # first what is in hand comes back, under the rules that it was begun with
@@ -163,7 +165,7 @@ class Deidentify:
             return given  # a suspect works alone, so that nobody else is blamed with it
         room = self._pool.room - len(self._postponed)
         claimed = self._spool.claim(room, now, set(self._in_hand)) if room > 0 else []
-        for instance in claimed:
+        for instance in self._rounds.take_up(claimed, now, repairing=repairing):
             self._begin(instance)
         return given + len(claimed)
 

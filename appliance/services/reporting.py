@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from appliance.deid.account import places_in
@@ -61,6 +61,14 @@ class Reporting:
             )
         )
         self.flush()  # before its row: a kill in between does it again
+
+    def last(self, ids: Collection[str]) -> dict[str, Entry]:
+        """Return, of those instances that have any, the report of their last round; nothing if they cannot be read."""
+        try:
+            return self._reports.last(ids) if ids else {}
+        except ReportsNotKept as error:
+            log.warning("reports cannot be read; rounds are counted from the first", exc_info=error)
+            return {}
 
     def flush(self) -> None:
         """Keep what was noted, in one commit. What cannot be kept now is tried again, and holds up nobody."""

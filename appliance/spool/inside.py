@@ -19,6 +19,7 @@ from appliance.spool.files import Receiving, make_folder, put_durably, rename_du
 from appliance.spool.journal import Journal, Passed
 from appliance.spool.journal_view import InsideCount, Trace
 from appliance.spool.layout import Inside
+from appliance.spool.rounds import ComeTo, take_up
 from appliance.spool.settled import Settled
 from appliance.spool.standing import Standing
 
@@ -108,6 +109,10 @@ class Spool:
         """
         self.journal.withhold(instance, Event.REFUSED, reason.value, detail, digest, self._clock(), study)
         self.put_in_quarantine(instance.id, reason, detail)
+
+    def take_up(self, found: Iterable[ComeTo]) -> None:
+        """Let instances of a journal that was made again go on in the round that they had come to."""
+        take_up(self.journal.database, found, self._clock())
 
     def defer(self, instance: Instance, not_before: float) -> None:
         """Let a RECEIVED instance wait until ``not_before`` (POSIX seconds). Raises IllegalMove."""

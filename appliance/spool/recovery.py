@@ -14,7 +14,7 @@ the same code. Nothing is decided from a folder's listing alone that a row says 
     ready file of a FORWARDED or superseded row    removed; of a REJECTED one: moved to its folder
     ready file without a row                       left: de-identify makes it again and gives it its row
     READY row without its file                     told to the inside, which does it again
-    database that is damaged                       set aside, rebuilt by the lines above
+    database that is damaged                       set aside, rebuilt by the lines above; rounds are in the reports
 """
 
 import heapq
@@ -35,6 +35,7 @@ from appliance.spool.files import is_part, is_regular, open_regular, unlink
 from appliance.spool.inside import Spool
 from appliance.spool.journal_view import Trace
 from appliance.spool.outbox import Outbox
+from appliance.spool.rounds import Last, come_to, no_reports
 from appliance.spool.settled import Remembered
 
 log = logging.getLogger(__name__)
@@ -98,12 +99,15 @@ class Recovery:
             pass
 
 
-def recover_inside(spool: Spool, outbox: Outbox, *, window: int = WINDOW) -> Recovery:
-    """Return the repair of the inside, for the de-identify service; the outbox is only told."""
+def recover_inside(spool: Spool, outbox: Outbox, last: Last = no_reports, *, window: int = WINDOW) -> Recovery:
+    """Return the repair of the inside, for the de-identify service; the outbox is only told.
+
+    last  id -> report of its last round, of those that have one. What is RECEIVED is looked up when it is begun
+    """
 
     def steps() -> Iterator[None]:
         yield from _received(spool, window, finish=True)
-        yield from _quarantined(spool)
+        yield from _quarantined(spool, last)
         yield from _reconcile(spool, outbox)
 
     return Recovery(steps, spool.custody)
@@ -194,13 +198,15 @@ def _put_in_quarantine(spool: Spool, spool_id: str, reason: Reason) -> None:
     spool.put_in_quarantine(spool_id, reason, "" if instance is None else instance.detail)
 
 
-def _quarantined(spool: Spool) -> Iterator[None]:
+def _quarantined(spool: Spool, last: Last) -> Iterator[None]:
     """Quarantined files and rows say the same."""
     for reason, folder in spool.layout.reason_folders():
         for ids in _pages(folder, _LAST):
             states = spool.journal.states(ids)
             fresh = [arrival for each in ids if each not in states for arrival in _arrival(spool, each)]
-            spool.journal.found_quarantined(fresh, reason.value)
+            if fresh:
+                spool.journal.found_quarantined(fresh, reason.value)
+                spool.take_up(come_to(entry) for entry in last([each.id for each in fresh]).values())
             for spool_id, (state, why, purged) in states.items():
                 if purged:
                     unlink(folder / f"{spool_id}.dcm")

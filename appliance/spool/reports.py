@@ -1,8 +1,9 @@
 """Reports of what de-identifying did, instance by instance, in a database of their own: the only SQL on it.
 
-They are there to be read, and nothing depends on them: they are committed before the outside gets its row, but not
-synchronously, so that they cost no fsync; a power cut may take those of the last seconds. A damaged database is set
-aside and begun anew; what cannot be written is told by ReportsNotKept, which ends nothing.
+They are there to be read; beside that, they tell how far each instance was when the journal is lost. They are committed
+before the outside gets its row, but not synchronously, so that they cost no fsync; a power cut may take those of the
+last seconds. A damaged database is set aside and begun anew; what cannot be written is told by ReportsNotKept, which
+ends nothing.
 """
 
 import json
@@ -111,6 +112,12 @@ class Reports:
                 sorted(set(rows)),
             )
         return len(rows)
+
+    def last(self, ids: Collection[str]) -> dict[str, Entry]:
+        """Return, of those instances that have any, the report of their last round. Raises ReportsNotKept."""
+        asked = json.dumps(list(ids))
+        found = self._found("id IN (SELECT value FROM json_each(?)) ORDER BY round", asked)
+        return {kept.entry.id: kept.entry for kept in found}
 
     def of(self, spool_id: str) -> list[Kept]:
         """Return what is kept of each round of an instance, the first one first. Raises ReportsNotKept."""
