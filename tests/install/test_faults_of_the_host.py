@@ -128,7 +128,7 @@ def test_a_clock_that_is_set_back_a_day_and_forward_again_stops_nothing(troubled
 
 @pytest.mark.parametrize("when", ["it stands still", "it runs"])
 def test_a_journal_that_is_damaged_is_made_again_from_the_files(troubled, when):
-    """What a person discarded waits for him again; nothing that was released, or that came twice, goes out once more."""
+    """What a person discarded waits again; nothing that was released, or that came twice, goes out once more."""
     aside = _set_aside(troubled)
     known = troubled.queue()
     with troubled.load(f"damaged-{when}"):
