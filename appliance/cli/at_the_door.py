@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 
 from appliance.cli.checks import Finding, Severity, beating
-from appliance.config import Config, Tls
+from appliance.config import Config, Scp, Tls
 from appliance.errors import CannotStart
 from appliance.intake import tls
 from appliance.intake.peers import Peers
@@ -13,7 +13,7 @@ from appliance.intake.scu import NotAccepted, echo
 from appliance.model import Provenance
 
 _CHECK = "echo"
-_ANYBODY = "DOCTOR"  # our AE title where every caller is let in
+ANYBODY = "DOCTOR"  # our AE title where every caller is let in, and where it is listed
 _HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call who listens everywhere
 
 
@@ -25,8 +25,8 @@ def knock(settings: Config) -> Iterator[Finding]:
     scp = settings.scp
     if "receive" not in beating(settings):
         return
-    host = _HERE.get(scp.host, scp.host)
-    calling = _caller(settings, host)
+    host = host_of(scp)
+    calling = caller_of(settings, host)
     ports: list[tuple[str, int, Tls | None]] = [("scp.port", scp.port, None)]
     if scp.tls is not None:
         ports.append(("scp.tls.port", scp.tls.port, scp.tls))
@@ -37,11 +37,20 @@ def knock(settings: Config) -> Iterator[Finding]:
             yield _not_called(f"{name} {port}", scp.ae_title, f"scp.peers lets nobody call from here ({host})")
 
 
-def _caller(settings: Config, host: str) -> str:
-    """Return an AE title under which this machine is let in when it calls itself, "" if there is none."""
+def host_of(scp: Scp) -> str:
+    """Return where this machine calls its own receiver."""
+    return _HERE.get(scp.host, scp.host)
+
+
+def caller_of(settings: Config, host: str) -> str:
+    """Return an AE title under which this machine is let in when it calls itself, "" if there is none.
+
+    Ours if it is among them: what it sends has a source of its own then.
+    """
     address = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     peers = settings.scp.peers
-    titles = [_ANYBODY] if peers == "any" else [peer.ae_title for peer in peers]
+    listed = [ANYBODY] if peers == "any" else [peer.ae_title for peer in peers]
+    titles = sorted(listed, key=lambda title: title != ANYBODY)
     let_in = Peers(settings.scp)
     admitted = (
         title for title in titles if isinstance(let_in.admit(title, settings.scp.ae_title, address), Provenance)

@@ -33,6 +33,7 @@ def study(
         data.SOPClassUID = CTImageStorage
         data.SOPInstanceUID = generate_uid(entropy_srcs=[*seed, str(number)])
         data.PatientName, data.PatientID, data.PatientBirthDate, data.PatientSex = name, patient_id, born, "O"
+        data.QualityControlSubject = "YES"  # a phantom: PS3.3 C.7.1.1
         data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = study_uid, series_uid, frame_uid
         moment = when + timedelta(seconds=number)
         data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = f"{moment:%Y%m%d}"

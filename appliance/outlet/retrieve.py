@@ -1,6 +1,6 @@
 """Fetching an instance back to see whether a destination has these very bytes. Source: PS3.18 Section 10.4 (WADO-RS).
 
-Only the digest of the Data Set is kept; the File Meta Information is the server's to rewrite.
+Of what is compared only the digest of the Data Set is kept; the File Meta Information is the server's to rewrite.
 """
 
 import hashlib
@@ -29,6 +29,17 @@ def digest_of(content_type: str, chunks: Iterable[bytes]) -> str | None:
     except ValueError:
         return None
     return digest.hexdigest()
+
+
+def first_part(content_type: str, body: bytes) -> bytes | None:
+    """Return the first part of a whole answer, None when it is no such multipart."""
+    named = _BOUNDARY.search(content_type)
+    if named is None:
+        return None
+    try:
+        return b"".join(_part(iter([body]), b"--" + named[1].encode("latin-1")))
+    except ValueError:
+        return None
 
 
 def _part(chunks: Iterator[bytes], delimiter: bytes) -> Iterator[bytes]:

@@ -43,10 +43,10 @@ class Search:
     def ask(self, method: str, url: str, body: str | None = None) -> tuple[int, bytes]:
         """Make one request; after a 401 a second one, if the secret or token can be renewed."""
         header = self._login.header()
-        status, answer = self._request(method, url, body, header.text if header else "")
+        status, answer = self._asked(method, url, body, header.text if header else "")
         if status == UNAUTHORIZED and self._login.renew(header):
             header = self._login.header()
-            status, answer = self._request(method, url, body, header.text if header else "")
+            status, answer = self._asked(method, url, body, header.text if header else "")
         return status, answer
 
     def instance(self, sop_instance: str) -> Mapping[str, Any] | Gone | Unavailable | None:
@@ -71,13 +71,25 @@ class Search:
             return []
         return items(body) if status == OK else None
 
-    def _request(self, method: str, url: str, body: str | None, authorization: str) -> tuple[int, bytes]:
-        accept = {"Accept": "application/dicom+json" if method == "GET" else "*/*"}
-        headers = accept | ({"Authorization": authorization} if authorization else {})
+    def whole(self, url: str, accept: str) -> tuple[int, str, bytes]:
+        """GET something small; return status, Content-Type and body."""
+        header = self._login.header()
+        return self._request("GET", url, None, header.text if header else "", accept)
+
+    def _asked(self, method: str, url: str, body: str | None, authorization: str) -> tuple[int, bytes]:
+        accept = "application/dicom+json" if method == "GET" else "*/*"
+        status, _, answer = self._request(method, url, body, authorization, accept)
+        return status, answer
+
+    def _request(
+        self, method: str, url: str, body: str | None, authorization: str, accept: str
+    ) -> tuple[int, str, bytes]:
+        headers = {"Accept": accept} | ({"Authorization": authorization} if authorization else {})
         with self._session.request(
             method, url, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
         ) as answer:
-            return answer.status_code, whole_answer(answer, self._timeout_s)
+            kind = answer.headers.get("Content-Type", "")
+            return answer.status_code, kind, whole_answer(answer, self._timeout_s)
 
 
 def trouble(status: int) -> Unavailable | None:

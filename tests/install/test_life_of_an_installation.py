@@ -477,6 +477,17 @@ def test_a_backup_makes_a_second_bare_host_the_same_appliance(site, tmp_path, re
             assert again.changes() == []
 
 
+def test_a_phantom_goes_the_whole_way_through_the_shut_in_services(site):
+    before = site.orthanc.count()
+
+    said = site.host.run("appliance doctor --through --json", check=False)
+
+    way = [each for each in json.loads(said)["checks"] if each["check"].startswith("through")]
+    assert {each["severity"] for each in way} == {"ok"}, way
+    assert "holds none of the phantom's identifiers" in way[2]["what"]
+    assert site.orthanc.count() == before + 1, "nobody deletes there for us"
+
+
 def test_no_patient_is_in_the_journal_of_the_host(site):
     journal = site.host.run("journalctl --no-pager -o json --all").lower()
 

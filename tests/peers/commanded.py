@@ -39,8 +39,10 @@ class Commanded:
         """Run these services."""
         for role in roles:
             stop = threading.Event()
-            service = build(role, self.site, published(role, self.site), development=True)
-            thread = threading.Thread(target=loop.run, args=(service, stop), kwargs={"idle_s": 0.02}, daemon=True)
+            metrics = published(role, self.site)
+            service = build(role, self.site, metrics, development=True)
+            more = {"idle_s": 0.02, "beat": metrics.beat}
+            thread = threading.Thread(target=loop.run, args=(service, stop), kwargs=more, daemon=True)
             self._running[role] = (stop, thread)
             thread.start()
 
