@@ -9,6 +9,7 @@ from appliance.cli.audit_receiver import look_at_receiver
 from appliance.cli.checks import Finding, Severity, examine
 from appliance.cli.logins import look_at_logins
 from appliance.cli.options import answer, load, say, with_config
+from appliance.cli.page_login import look_at_page_login
 from appliance.cli.sent_through import send_through
 from appliance.cli.through import WAIT_S, go_through
 from appliance.errors import ConfigError
@@ -44,7 +45,7 @@ def command(config_file: Path | None, as_json: bool, send: bool, through: bool, 
     """
     try:
         settings = load(config_file)
-        findings = [*examine(settings), *knock(settings), *look_at_logins(settings)]
+        findings = [*examine(settings), *knock(settings), *look_at_logins(settings), *look_at_page_login(settings)]
         if settings.audit.syslog is not None:
             findings += look_at_receiver(settings.audit.syslog)
         if send:
