@@ -21,9 +21,16 @@ class Proxy:
 
     secret_file: Path  # what it sends as X-Appliance-Proxy: whoever else reaches the port must not name a person
     header: str = "X-Remote-User"
+    address_header: str = (
+        ""  # in which it says where the person is, as X-Forwarded-For; left out: its own address is kept
+    )
 
     def __post_init__(self) -> None:
         demand(_HEADER.fullmatch(self.header) is not None, "header must be the name of an HTTP header.")
+        demand(
+            not self.address_header or _HEADER.fullmatch(self.address_header) is not None,
+            "address_header must be the name of an HTTP header.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

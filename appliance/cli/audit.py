@@ -25,8 +25,15 @@ def show(config_file: Path | None, as_json: bool, count: int) -> None:
     if as_json:
         answer({"lines": found})
         return
-    rows = [tuple(line.get(name, "") for name in ("at", "who", "what", "about", "reason")) for line in found]
-    show_table(("at", "who", "what", "about", "reason"), rows)
+    rows = [
+        (
+            line.get("at", ""),
+            tuple(filter(None, (line.get("who", ""), line.get("address", "")))),
+            *(line.get(name, "") for name in ("what", "about", "reason")),
+        )
+        for line in found
+    ]
+    show_table(("at", "who, from where", "what", "about", "reason"), rows)
 
 
 @command.command("check")

@@ -186,10 +186,10 @@ class Desk:
             if not right:
                 self._guesses.missed()
                 # Not what was typed: it may be the password.
-                self._audit.write(who=name if name in known else "somebody", what="login refused", about="status page")
+                self._note(asked, name if name in known else "somebody", "login refused")
                 return _page(login("Name or password is wrong."), HTTPStatus.FORBIDDEN)
             self._guesses.hit()
-        self._audit.write(who=name, what="login", about="status page")
+        self._note(asked, name, "login")
         secure = "; Secure" if asked.headers.get("x-forwarded-proto") == "https" else ""
         cookie = f"{COOKIE}={self._sessions.begin(name, known[name])}; Path=/; HttpOnly; SameSite=Strict{secure}"
         return see("/", ("Set-Cookie", cookie))
@@ -199,8 +199,15 @@ class Desk:
         if session is None:
             return _not_genuine()
         self._sessions.end(session)
-        self._audit.write(who=session.name, what="logout", about="status page")
+        self._note(asked, session.name, "logout")
         return see("/", ("Set-Cookie", f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"))
+
+    def _note(self, asked: Asked, who: str, what: str, more: str = "") -> None:
+        """Write into the audit what somebody does on this page, and from where."""
+        # Only a session that a proxy with the secret stands for comes to a proxy's address.
+        proxy = None if self._login is None else self._login.proxy
+        address = asked.address("" if proxy is None else proxy.address_header)
+        self._audit.write(who=who, what=what, about=f"status page{more}", address=address)
 
     def _genuine(self, asked: Asked) -> Session | None:
         """Return the session of a form of ours that its person sent; None for any other."""
@@ -223,7 +230,7 @@ class Desk:
         session, found = self._genuine(asked), self._action(asked.form)
         if session is None or found is None:
             return _not_genuine()
-        self._sessions.tell(session, self._ask(session.name, asked.form["verb"], *found))
+        self._sessions.tell(session, self._ask(asked, session.name, *found))
         return see("/")
 
     def _action(self, form: Mapping[str, str]) -> tuple[_Action, dict[str, str]] | None:
@@ -253,11 +260,12 @@ class Desk:
             return len(self._overview.delivered_ids(args["study"]))
         return None
 
-    def _ask(self, name: str, verb: str, action: _Action, args: dict[str, str]) -> str:
+    def _ask(self, from_: Asked, name: str, action: _Action, args: dict[str, str]) -> str:
         """Ask, audited; return in words what came of it."""
+        verb = from_.form["verb"]
         try:
             asked = self._requested(verb, args)
-            self._audit.write(who=name, what=f"ask {action.owner}: {verb}", about=f"status page, {about(args)}")
+            self._note(from_, name, f"ask {action.owner}: {verb}", f", {about(args)}")
             ids = [self._requests.ask(action.owner, verb, {**each, "by": name}) for each in asked]
         except (OSError, SpoolFull, RequestRefused) as error:
             why = str(error) if isinstance(error, RequestRefused) else type(error).__name__

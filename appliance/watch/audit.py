@@ -3,6 +3,7 @@
 One JSON object a line, in ``<state>/audit/audit.jsonl``:
 
     at, who, what, about, reason     moment (UTC), login, verb, pseudonym or file or count, the words that were given
+    address                          of whoever asked over the network, where it is known; else it is left out
     previous, hash                   SHA-256 (hex) of the line before, and of this one without ``hash``
 
 A line that was altered, removed or put in between breaks the chain. No original identifier stands in it, unless
@@ -38,7 +39,7 @@ class Audit:
         self.file = folder / "audit.jsonl"
         self._clock = clock
 
-    def write(self, *, who: str, what: str, about: str = "", reason: str = "") -> None:
+    def write(self, *, who: str, what: str, about: str = "", reason: str = "", address: str = "") -> None:
         """Append a line, durably: to be called before what it tells is done. OSError if it cannot be written."""
         if not self.file.parent.is_dir():
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +54,7 @@ class Audit:
                 "what": what,
                 "about": about,
                 "reason": reason,
+                **({"address": address} if address else {}),
                 "previous": _last_hash(descriptor),
             }
             body = json.dumps({**line, "hash": _hash(line)}, ensure_ascii=False) + "\n"

@@ -56,6 +56,19 @@ class Asked:
         address = ip_address(self.peer)
         return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
+    def address(self, named_by: str = "") -> str:
+        """Return where the caller is: what the header ``named_by`` of a trusted proxy says, else where it called from.
+
+        Of several addresses the last is the proxy's own word (X-Forwarded-For); what is no address is not believed.
+        """
+        for text in (self.headers.get(named_by.lower(), "").rpartition(",")[2].strip(), self.peer):
+            try:
+                address = ip_address(text)
+            except ValueError:
+                continue
+            return str(getattr(address, "ipv4_mapped", None) or address)
+        return ""
+
     @property
     def is_from_elsewhere(self) -> bool:
         """Whether a browser says that another site's page made it (W3C, Fetch Metadata Request Headers)."""

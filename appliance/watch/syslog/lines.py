@@ -32,6 +32,7 @@ class Line:
     what: str = ""
     about: str = ""
     hash: str = ""
+    address: str = ""  # of whoever asked over the network, "" where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def _line(text: bytes, now: float) -> Line:
     try:
         found = json.loads(text)
         at = datetime.fromisoformat(found["at"]).timestamp()
-        return Line(at, *(_text(found, name) for name in ("who", "what", "about", "hash")))
+        return Line(at, *(_text(found, name) for name in ("who", "what", "about", "hash", "address")))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return Line(now)
 

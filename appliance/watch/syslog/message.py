@@ -37,9 +37,12 @@ APPLICATION_ACTIVITY: Final = dcm("110100", "Application Activity")
 INSTANCES_TRANSFERRED: Final = dcm("110104", "DICOM Instances Transferred")
 EXPORT: Final = dcm("110106", "Export")
 SECURITY_ALERT: Final = dcm("110113", "Security Alert")
+USER_AUTHENTICATION: Final = dcm("110114", "User Authentication")
 
 APPLICATION_START: Final = dcm("110120", "Application Start")
 APPLICATION_STOP: Final = dcm("110121", "Application Stop")
+LOGIN: Final = dcm("110122", "Login")
+LOGOUT: Final = dcm("110123", "Logout")
 
 # CID 403
 NODE_AUTHENTICATION: Final = dcm("110126", "Node Authentication")
@@ -146,6 +149,17 @@ def activity(origin: Origin, at: float, event_type: Code, process: str) -> Messa
     return _done(at, SUCCESS, _begun(origin, at, APPLICATION_ACTIVITY, "E", SUCCESS, who, event_type))
 
 
+def authentication(origin: Origin, at: float, event_type: Code, who: str, address: str, *, outcome: str) -> Message:
+    """User Authentication (PS3.15 A.5.3.12): a person logged in or out, or was not let in (MINOR).
+
+    address  where the person is in the network; "" if nobody wrote it down: then it is this machine, for passwords are
+             taken from nowhere else
+    """
+    person = Participant(who, is_requestor=True, node=address or origin.node)
+    service = Participant("appliance-watch", is_requestor=False, node=origin.node)
+    return _done(at, outcome, _begun(origin, at, USER_AUTHENTICATION, "E", outcome, [person, service], event_type))
+
+
 def alert(
     origin: Origin,
     at: float,
@@ -153,6 +167,7 @@ def alert(
     description: str,
     *,
     who: str = "",
+    address: str = "",
     node: str = "",
     outcome: str = SUCCESS,
     details: Mapping[str, str] | None = None,
@@ -160,12 +175,13 @@ def alert(
     """Security Alert (PS3.15 A.5.3.11).
 
     who      the person or process that did it; "": nobody is known
+    address  where that person asked from, if over the network
     node     what it is about, if not this machine
     details  further values by name
     """
     people = [Participant("appliance-watch", is_requestor=False, node=origin.node)]
     if who:
-        people.append(Participant(who, is_requestor=False))
+        people.append(Participant(who, is_requestor=False, node=address))
     found = _begun(origin, at, SECURITY_ALERT, "E", outcome, people, event_type)
     subject = _object(found, node or origin.node, NODE, "Alert Subject", kind="2", role="13")
     for name, value in {"Alert Description": description, **(details or {})}.items():

@@ -1,4 +1,4 @@
-"""What a line of the audit is in the words of PS3.15: a service that started or stopped, or a Security Alert."""
+"""What a line of the audit is in the words of PS3.15: a service that started, a person who logged in, or an alert."""
 
 from typing import Final
 
@@ -6,6 +6,8 @@ from appliance.watch.syslog.lines import Line
 from appliance.watch.syslog.message import (
     APPLICATION_START,
     APPLICATION_STOP,
+    LOGIN,
+    LOGOUT,
     MINOR,
     RECORDING_STARTED,
     RESTRICTED_FUNCTION,
@@ -19,6 +21,7 @@ from appliance.watch.syslog.message import (
     Origin,
     activity,
     alert,
+    authentication,
 )
 
 # What the watch service writes into the audit of itself.
@@ -42,7 +45,7 @@ _ALERTS: Final = {
     OTHER_ROWS: RECORDING_STARTED,
     AGAIN: RECORDING_STARTED,
 }
-_REFUSED: Final = "login refused"
+_AUTHENTICATION: Final = {"login": (LOGIN, SUCCESS), "login refused": (LOGIN, MINOR), "logout": (LOGOUT, SUCCESS)}
 _SERIOUS: Final = (REPLACED, OTHER_ROWS, AGAIN)
 
 
@@ -50,6 +53,9 @@ def of_line(origin: Origin, line: Line) -> Message:
     """Return the message of one line. Why somebody did it is left out: those words are the only ones that are free."""
     if line.what in _ACTIVITY:
         return activity(origin, line.at, _ACTIVITY[line.what], f"appliance-{line.about}")
+    if line.what in _AUTHENTICATION:
+        event_type, outcome = _AUTHENTICATION[line.what]
+        return authentication(origin, line.at, event_type, line.who, line.address, outcome=outcome)
     if not line.what:
         return alert(
             origin,
@@ -59,9 +65,9 @@ def of_line(origin: Origin, line: Line) -> Message:
             outcome=SERIOUS,
         )
     words = f"{line.what}: {line.about}" if line.about else line.what
-    outcome = SERIOUS if line.what in _SERIOUS else MINOR if line.what == _REFUSED else SUCCESS
-    details = {"Audit Line": line.hash}
-    return alert(origin, line.at, _type_of(line.what), words, who=line.who, outcome=outcome, details=details)
+    outcome = SERIOUS if line.what in _SERIOUS else SUCCESS
+    by = {"who": line.who, "address": line.address}
+    return alert(origin, line.at, _type_of(line.what), words, **by, outcome=outcome, details={"Audit Line": line.hash})
 
 
 def _type_of(what: str) -> Code:

@@ -14,7 +14,7 @@ from appliance.services.operator import Operator
 from appliance.services.watch import Watch
 from appliance.spool.overview import Overview
 from appliance.spool.requests import Requests
-from appliance.watch.audit import last_lines
+from appliance.watch.audit import broken_at, last_lines
 from appliance.watch.passwords import Passwords
 from appliance.watch.web import Asked
 from tests.make.spooled import Clock, House
@@ -167,6 +167,42 @@ def test_who_is_not_logged_in_sees_everything_and_no_button(watch):
 def test_who_is_logged_in_has_buttons_beside_what_they_are_about(alice):
     for label in ("Process again no-patient-id", "Discard no-patient-id", f"Send again {STUDY}", "Pause research"):
         assert f'aria-label="{label}"' in alice.seen
+
+
+def addresses(place):
+    return [line.get("address") for line in last_lines(place / "var/audit/audit.jsonl", 100)]
+
+
+@pytest.mark.parametrize(
+    ("configured", "says", "written"),
+    [
+        ("", {}, "127.0.0.1"),
+        ("", {"X-Forwarded-For": "10.1.2.3"}, "127.0.0.1"),
+        (", address_header: X-Forwarded-For", {"X-Forwarded-For": "192.0.2.66, 10.1.2.3"}, "10.1.2.3"),
+        (", address_header: X-Real-IP", {"X-Real-IP": "::ffff:10.1.2.3"}, "10.1.2.3"),
+        (", address_header: X-Real-IP", {"X-Real-IP": "alice@example.org"}, "127.0.0.1"),
+        (", address_header: X-Real-IP", {}, "127.0.0.1"),
+    ],
+)
+def test_what_is_asked_is_audited_with_the_address_that_the_configured_proxy_names_else_the_callers(
+    served, place, operator, configured, says, written
+):
+    watch = served(f"{{proxy: {{secret_file: ./secret{configured}}}}}")
+    person = Person(watch, X_Remote_User="carol", X_Appliance_Proxy=SECRET, **says)
+    person.get()
+
+    assert person.press("/do", verb="discard", reason="no-patient-id")[0] == 303
+
+    assert addresses(place) == [written]
+    assert broken_at(place / "var/audit/audit.jsonl") is None
+
+
+def test_a_login_by_password_is_audited_with_where_it_came_from_whatever_a_header_says(watch, place):
+    person = Person(watch, X_Forwarded_For="10.1.2.3")
+    person.log_in()
+    person.log_in(password="wrong horse battery")
+
+    assert addresses(place) == ["127.0.0.1", "127.0.0.1"]
 
 
 def test_a_login_is_audited_by_name_and_a_refused_one_does_not_write_what_was_typed(watch, place, clock):

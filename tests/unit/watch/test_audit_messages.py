@@ -357,8 +357,6 @@ def test_a_node_that_was_not_let_in_is_told_once_as_a_failure_that_was_averted(h
 @pytest.mark.parametrize(
     ("what", "kind", "priority"),
     [
-        ("login", "Use of Restricted Function", b"<85>"),
-        ("login refused", "Use of Restricted Function", b"<84>"),
         ("operator removed", "User Security Attributes Changed", b"<85>"),
         ("mapping rotate", "Security Configuration", b"<85>"),
         ("configuration first seen", "Software Configuration", b"<85>"),
@@ -371,6 +369,51 @@ def test_what_was_done_has_the_code_of_its_kind(house, receiver, what, kind, pri
 
     assert said(receiver.arrived)[-1] == ("Security Alert", kind, f"{what}: status page")
     assert receiver.arrived[-1].startswith(priority)
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "meaning", "outcome", "priority"),
+    [
+        ("login", "110122", "Login", "0", b"<85>"),
+        ("login refused", "110122", "Login", "4", b"<84>"),
+        ("logout", "110123", "Logout", "0", b"<85>"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("address", "access", "kind"), [("10.9.9.9", "10.9.9.9", "2"), ("", "edge.hospital.example", "1")]
+)
+def test_who_logs_in_or_out_or_is_refused_is_a_user_authentication_with_where_from(
+    house, receiver, what, code, meaning, outcome, priority, address, access, kind
+):
+    house.tell_all()
+    house.audit.write(who="anna", what=what, about="status page", address=address)
+    house.tell_all()
+
+    message = receiver.arrived[-1]
+    root = valid(message.partition(wire.BOM)[2])
+    event = root.find("EventIdentification")
+    person, service = root.findall("ActiveParticipant")
+    assert message.startswith(priority)
+    assert (root.find(".//EventID").get("csd-code"), event.get("EventActionCode")) == ("110114", "E")
+    assert (event.find("EventTypeCode").get("csd-code"), event.find("EventTypeCode").get("originalText")) == (
+        code,
+        meaning,
+    )
+    assert event.get("EventOutcomeIndicator") == outcome
+    assert (person.get("UserID"), person.get("UserIsRequestor")) == ("anna", "true")
+    assert (person.get("NetworkAccessPointID"), person.get("NetworkAccessPointTypeCode")) == (access, kind)
+    assert (service.get("UserID"), service.get("UserIsRequestor")) == ("appliance-watch", "false")
+    assert root.findall("ParticipantObjectIdentification") == []
+
+
+def test_an_alert_says_where_the_person_asked_from(house, receiver):
+    house.tell_all()
+    house.audit.write(who="anna", what="ask forward: pause", address="10.9.9.9")
+    house.tell_all()
+
+    root = valid(receiver.arrived[-1].partition(wire.BOM)[2])
+    [person] = [each for each in root.findall("ActiveParticipant") if each.get("UserID") == "anna"]
+    assert person.get("NetworkAccessPointID") == "10.9.9.9"
 
 
 def test_a_damaged_line_is_told_as_that_and_what_follows_it_is_told(house, receiver):
