@@ -90,12 +90,12 @@ def _first_sentence(text: str) -> str:
 
 def answer(content: Mapping[str, Any]) -> None:
     """Print ``content`` as JSON."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    say(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def say(text: str = "") -> None:
-    """Print a line for a person."""
-    click.echo(text)
+    """Print a line for a person. Bytes of a file's name that are no text stand as \\udcXX (PEP 383)."""
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def plain(text: object) -> str:

@@ -50,11 +50,11 @@ class Audit:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             line = {
                 "at": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
-                "who": who,
-                "what": what,
-                "about": about,
-                "reason": reason,
-                **({"address": address} if address else {}),
+                "who": _written(who),
+                "what": _written(what),
+                "about": _written(about),
+                "reason": _written(reason),
+                **({"address": _written(address)} if address else {}),
                 "previous": _last_hash(descriptor),
             }
             body = json.dumps({**line, "hash": _hash(line)}, ensure_ascii=False) + "\n"
@@ -105,8 +105,14 @@ def last_lines(file: Path, count: int) -> list[dict[str, str]]:
     return found
 
 
+def _written(text: str) -> str:
+    """Return text as UTF-8 can hold it: of a file's name that is none, the bytes stand as \\udcXX (PEP 383)."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _hash(line: dict[str, str]) -> str:
-    return sha256(json.dumps(line, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
+    # A line that somebody wrote beside us may hold half a character, escaped: it is broken, and no reason to fail.
+    return sha256(json.dumps(line, sort_keys=True, ensure_ascii=False).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _last_hash(descriptor: int) -> str:

@@ -647,3 +647,17 @@ def test_the_offline_command_follows_the_sites_lists_and_opt_outs(house, tmp_pat
     monkeypatch.setattr(os, "access", lambda path, *how: path != house.site.mapping_store and access(path, *how))
     status, told = house.run("deidentify", *sources, "-o", str(tmp_path / "none"), "--jobs", "1")
     assert (status, "who opted out stands there" in told) == (1, True)
+
+
+def test_a_backup_into_a_file_whose_name_is_no_text_is_made_told_and_audited(house, tmp_path):
+    house = house()
+    recipient = pyrage.x25519.Identity.generate().to_public()
+    house.run("mapping", "import", house.list("P-1,T-001"))
+    name = os.fsdecode(bytes(tmp_path) + b"/mapping-\xff.age")
+
+    status, told = house.run("mapping", "backup", name, "--to", str(recipient))
+
+    assert status == 0, told
+    assert "mapping-\\udcff.age" in told
+    assert Path(name).stat().st_size > 0
+    assert broken_at(house.site.state / "audit" / "audit.jsonl") is None

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from appliance.watch.audit import FIRST, Audit, broken_at
+from appliance.watch.audit import FIRST, Audit, broken_at, last_lines
 
 
 @pytest.fixture
@@ -120,3 +120,23 @@ def test_a_link_in_its_place_is_not_followed(audit, tmp_path):
     with pytest.raises(OSError, match="symbolic links"):
         audit.write(who="anna", what="export")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_name_that_no_text_can_hold_is_written_escaped_and_the_chain_goes_on(tmp_path):
+    audit = Audit(tmp_path)
+    name = os.fsdecode(b"list-\xff.csv")
+
+    audit.write(who="anna", what="mapping import", about=name, reason="\ud800 alone", address="\udc80")
+    audit.write(who="anna", what="after")
+
+    [line, _] = last_lines(audit.file, 2)
+    assert (line["about"], line["reason"]) == ("list-\\udcff.csv", "\\ud800 alone")
+    assert broken_at(audit.file) is None
+
+
+def test_a_line_that_somebody_put_in_with_half_a_character_is_where_the_chain_breaks(audit):
+    audit.write(who="anna", what="before")
+    with audit.file.open("a") as file:
+        file.write(json.dumps({"at": "", "who": "\ud800", "previous": lines(audit)[0]["hash"], "hash": "0"}) + "\n")
+
+    assert broken_at(audit.file) == 2
