@@ -25,6 +25,18 @@ def ask(settings: Config, owner: str, verb: str, args: dict[str, Any], *, as_jso
 
     done  what happened to how many, in words with one ``{}`` for "3 instances"
     """
+    request_id, found = asked(settings, owner, verb, args)
+    if as_json:
+        answer({"request": request_id, "answered": found is not None, **(found or {})})
+        return status(found)
+    return tell(owner, found, done)
+
+
+def asked(settings: Config, owner: str, verb: str, args: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """Ask ``owner``, audited; return the request's id and the answer, None if there is none within WAIT_S.
+
+    Raises RequestRefused for who may not ask.
+    """
     try:
         requests = Requests(settings.state / "requests")
         audited(settings, f"ask {owner}: {verb}", about=about(args))
@@ -34,19 +46,26 @@ def ask(settings: Config, owner: str, verb: str, args: dict[str, Any], *, as_jso
             "You may not leave requests in the state folder, so nothing was changed. "
             "Be a member of the group appliance-operators, or use sudo."
         ) from None
-    found = requests.wait(owner, request_id, WAIT_S)
-    if as_json:
-        answer({"request": request_id, "answered": found is not None, **(found or {})})
-    elif found is None:
+    return request_id, requests.wait(owner, request_id, WAIT_S)
+
+
+def status(found: dict[str, Any] | None) -> int:
+    """Return the exit status for an answer."""
+    if found is None:
+        return PENDING
+    return 1 if found.get("error") or found.get("refused") else 0
+
+
+def tell(owner: str, found: dict[str, Any] | None, done: str) -> int:
+    """Print what became of a request, as ``ask`` does; return the exit status."""
+    if found is None:
         say(
             f"The {owner} service has not answered within {WAIT_S:.0f} s. The request is kept and will be carried out "
             f"when it runs. Start it if it does not: systemctl start appliance-{owner}, or: appliance run {owner}"
         )
     else:
         _tell(found, done)
-    if found is None:
-        return PENDING
-    return 1 if found.get("error") or found.get("refused") else 0
+    return status(found)
 
 
 def checked_ids(ids: Sequence[str]) -> list[str]:

@@ -34,6 +34,7 @@ COMMANDS = {
     "replay": ("appliance.cli.replay", "Process and deliver forwarded instances again."),
     "recall": ("appliance.cli.recall", "Take back what left: of a patient, a study, or wrong rules."),
     "reconcile": ("appliance.cli.reconcile", "Show what destinations named as stored and do not have; send it again."),
+    "purge": ("appliance.cli.purge", "Let go at once of what is over its days."),
     "deidentify": ("appliance.cli.deidentify", "De-identify files and folders, without a daemon."),
     "mapping": ("appliance.cli.mapping", "Who is who: id lists, opt-outs, erasure, backup. For those who may."),
     "backup": ("appliance.cli.backup", "Back up everything but images, encrypted to the hospital's keys; put it back."),

@@ -29,9 +29,9 @@ STATES = {
 def command(config_file: Path | None, as_json: bool, destination: str | None, verb: str | None, yes: bool) -> int:
     """Show what destinations named as stored and do not have, and have it sent again or accepted.
 
-    Every destination with a url is asked once a day (QIDO-RS) for what it named as stored; what it lost is sent again
-    by itself, up to reconciliation.send_again of the configuration. What was stored within the last hour is not asked
-    for yet.
+    Every destination with a url is asked once a day (QIDO-RS) for what it named as stored, by a timer at night; what it
+    lost is sent again by itself, up to reconciliation.send_again of the configuration. What was stored within the last
+    hour is not asked for yet. --now without a name asks every destination.
     """
     settings = load(config_file)
     known = [each.name for each in settings.destinations]
@@ -48,16 +48,17 @@ def command(config_file: Path | None, as_json: bool, destination: str | None, ve
         finally:
             overview.close()
         return _show(content, found, as_json=as_json)
-    if destination is None:
+    if destination is None and verb != "reconcile":
         raise RequestRefused("Name the destination. Nothing was changed.")
     if verb == "accept":
         sure(f"Nobody sends to '{destination}' again what is missing there, unless it is replayed. Accept it?", yes=yes)
+    whom = "Every destination with a url" if destination is None else f"'{destination}'"
     done = {
-        "reconcile": f"'{destination}' is being asked. What comes of it: appliance reconcile",
-        "resend": "{} made again from the original, and sent to '" + destination + "'. How far: appliance reconcile",
+        "reconcile": f"{whom} is being asked. What comes of it: appliance reconcile",
+        "resend": f"{{}} made again from the original, and sent to {whom}. How far: appliance reconcile",
         "accept": "{} need not be there any more.",
     }[verb]
-    return ask(settings, "forward", verb, {"destination": destination}, as_json=as_json, done=done)
+    return ask(settings, "forward", verb, {"destination": destination or ""}, as_json=as_json, done=done)
 
 
 def _show(content: dict[str, Any], found: Sequence[Missing], *, as_json: bool) -> int:

@@ -14,7 +14,8 @@
     retry     {"destination", "by"}                    its breaker tries at once
     pause     {"destination", "by"}                    nothing is sent there until resume; running requests end
     resume    {"destination", "by"}                    it goes on; also for one that is no longer configured
-    reconcile {"destination", "by"}                    it is asked at once whether it has what it named as stored
+    reconcile {"destination", "by"}                    it is asked at once whether it has what it named as stored;
+                                                       "": each that is ever asked
     resend    {"destination", "by"}                    what is missing there is made and sent again
     accept    {"destination", "by"}                    what is missing there need not be there
     rebuild   {}                                       the outbox is set aside and made anew: the inside does again
@@ -109,7 +110,7 @@ class OutsideOperator:
             case "resume":
                 return self._resume(_text(request, "destination"))
             case "reconcile":
-                return self._reconcile(self._known(request))
+                return self._reconcile(self._known(request) if _text(request, "destination") else "")
             case "resend":
                 return self._reconciling.send_again(self._known(request))
             case "accept":
@@ -146,6 +147,8 @@ class OutsideOperator:
         return 1
 
     def _reconcile(self, destination: str) -> int:
+        if not destination:
+            return sum(self._reconciling.look_now(each) for each in self._breakers)
         if not self._reconciling.look_now(destination):
             raise RequestRefused(
                 f"'{destination}' is not asked: it is a folder, or reconciliation.days is 0. Nothing was changed."

@@ -1,6 +1,7 @@
 """Let go of what is no longer needed, each side by itself; look at the databases once a day.
 
-What is undelivered is kept for ever. A hospital runs one process a side, each as a user who may not reach the other.
+What is undelivered is kept for ever. A hospital runs one process a side, each as a user who may not reach the other. A
+timer at night says when, or a person ('appliance purge'); if nobody does, it is once a day.
 """
 
 import logging
@@ -20,7 +21,7 @@ from appliance.spool.requests import Requests
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 600.0
+LATEST_S = 26 * 3600.0  # after the last time, if nobody asks; above a day, so that a timer at night comes first
 LOOK_S = 5.0  # how often it is looked whether the disk fills
 AT_ONCE = 50  # originals removed early in one step
 PAGE = 500  # originals or rows removed in one step
@@ -31,6 +32,24 @@ Told = Callable[[dict[str, int], int], None]  # what the comparison of books and
 
 def _nobody(_missing: dict[str, int], _uncounted: int) -> None:
     """Tell nobody."""
+
+
+class Asked:
+    """What a purging service is asked for: to let go at once of all that is over its time."""
+
+    def __init__(self, config: Config, owner: str) -> None:
+        self._requests = Requests(config.state / "requests")
+        self._owner = owner
+
+    def step(self) -> bool:
+        """Answer what is asked; return whether it is time now."""
+        due = False
+        for request in self._requests.take(self._owner):
+            known = request.verb == "purge"
+            refused = {"error": f"'{self._owner}' can't be asked to do this; nothing was changed."}
+            self._requests.answer(self._owner, request.id, {"done": 1} if known else refused)
+            due = due or known
+        return due
 
 
 class PurgeInside:
@@ -56,6 +75,7 @@ class PurgeInside:
         self._told = told
         self._clock = clock
         self._free = free
+        self._asked = Asked(config, self.name)
         self._next = 0.0
         self._look = 0.0
 
@@ -68,19 +88,21 @@ class PurgeInside:
         self._check = FullCheck(self._spool.journal.database, "deidentify", Requests(self._config.state / "requests"))
 
     def step(self) -> bool:
-        """Remove at most a page of each kind; begin again EVERY_S seconds after there was nothing left."""
+        """Remove at most a page of each kind; begin again when somebody asks, or LATEST_S after nothing was left."""
         now = self._clock()
         self._check.step(now)
+        if self._asked.step():
+            self._next = now
         if self._repair.step() or self._books.step(now):
             return True
         if self._early(now):
             return True
-        if self._next - EVERY_S <= now < self._next:  # else it is due, or the clock was set back
+        if self._next - LATEST_S <= now < self._next:  # else it is due, or the clock was set back
             return False
         removed = self._originals(now) + self._spool.purge_rows(_rows_before(self._config, now), PAGE)
         removed += self._old_reports(now)
         if not removed:
-            self._next = now + EVERY_S
+            self._next = now + LATEST_S
         return removed > 0
 
     def stop(self) -> None:
@@ -133,6 +155,7 @@ class PurgeOutside:
     def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._clock = clock
+        self._asked = Asked(config, self.name)
         self._next = 0.0
 
     def start(self) -> None:
@@ -141,14 +164,16 @@ class PurgeOutside:
         self._check = FullCheck(self._outbox.rows.database, "forward", Requests(self._config.state / "requests"))
 
     def step(self) -> bool:
-        """Forget at most a page of rows; begin again EVERY_S seconds after there was nothing left."""
+        """Forget at most a page of rows; begin again when somebody asks, or LATEST_S after nothing was left."""
         now = self._clock()
         self._check.step(now)
-        if self._next - EVERY_S <= now < self._next:
+        if self._asked.step():
+            self._next = now
+        if self._next - LATEST_S <= now < self._next:
             return False
         removed = self._outbox.purge_rows(_rows_before(self._config, now), PAGE)
         if not removed:
-            self._next = now + EVERY_S
+            self._next = now + LATEST_S
         return removed > 0
 
     def stop(self) -> None:

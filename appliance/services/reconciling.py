@@ -1,9 +1,9 @@
 """Asking each destination, once a day, whether it has what it named as stored; what it lost is sent again.
 
-Part of the forward service. A round asks study by study. What is missing is looked for again an hour later, and if it
-is missing still, the inside makes it again from its original, once by itself. Where more is missing than a site lets
-us send again by ourselves, nothing is: a destination that was emptied, or shows us too little, needs a person. A crash
-means only that the round begins again.
+Part of the forward service. A timer says when, at night; if nobody does, it is due by itself. A round asks study by
+study. What is missing is looked for again an hour later, and if it is missing still, the inside makes it again from its
+original, once by itself. Where more is missing than a site lets us send again by ourselves, nothing is: a destination
+that was emptied, or shows us too little, needs a person. A crash means only that the round begins again.
 """
 
 import logging
@@ -22,7 +22,8 @@ from appliance.spool.outbox import Outbox
 log = logging.getLogger(__name__)
 
 HOUR_S = 3600.0  # until something found missing, or sent again, is looked for
-DAY_S = 86_400.0  # between two rounds
+DAY_S = 86_400.0
+LATEST_S = 26 * HOUR_S  # between two rounds if nobody asks; above a day, so that the timer at night comes first
 SETTLED_S = 3600.0  # what was stored later may not be found yet: an archive sorts in at its leisure
 LOOK_S = 1.0  # between two looks whether a round is due
 TOGETHER = 500  # instances that one step lets be made again
@@ -158,7 +159,7 @@ class Reconciling:
         if 0 <= now - self._looked.get(asker.name, float("-inf")) < LOOK_S:
             return None
         self._looked[asker.name] = now
-        if not 0 <= now - self._rows.last(asker.name, now) < DAY_S:  # or the clock was set back
+        if not 0 <= now - self._rows.last(asker.name, now) < LATEST_S:  # or the clock was set back
             return _Round(whole=True)
         counts = self._rows.counts().get(asker.name, {})
         asked = self._asked.setdefault(asker.name, now)

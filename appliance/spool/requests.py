@@ -27,7 +27,7 @@ ANSWERS_S = 86_400.0  # an answer that nobody fetched is removed
 POLL_S = 0.05
 
 _ANSWERS = "answers"
-_NAME = re.compile(r"[a-z]{1,16}")
+_NAME = re.compile(r"[a-z]{1,16}(-[a-z]{1,16})?")
 _ID = re.compile(r"[0-9]{20}-[0-9a-f]{16}")
 
 

@@ -91,4 +91,21 @@ def test_a_destination_that_is_unknown_or_not_asked_is_told(site, tmp_path):
 
     assert (unknown[0], "Known: shelf" in unknown[1]) == (1, True)
     assert (folder[0], "is a folder" in folder[1]) == (1, True)
-    assert site.run("reconcile", "--now")[0] == 1
+    assert site.run("reconcile", "--accept", "--yes")[0] == 1
+    assert site.run("reconcile", "--now")[0] == 0, "the timer at night, where nothing is asked, is no failure"
+
+
+def test_the_timer_at_night_has_every_destination_asked(site):
+    with FakeCloud(keeps=True) as first, FakeCloud(keeps=True) as second:
+        site = site(
+            f"[{{name: research, url: '{first.dicomweb}', timeout_s: 5}},"
+            f" {{name: second, url: '{second.dicomweb}', timeout_s: 5}}]"
+        )
+        site.until_forwarded(site.arrive("P-1"))
+        before = site.json("reconcile")[1]["asked"]
+
+        status, told = site.run("reconcile", "--now")
+
+        assert (status, told.startswith("Every destination with a url is being asked.")) == (0, True)
+        site.until(lambda: all(at != before.get(name) for name, at in site.json("reconcile")[1]["asked"].items()))
+        assert set(site.json("reconcile")[1]["asked"]) == {"research", "second"}

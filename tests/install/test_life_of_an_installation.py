@@ -230,6 +230,7 @@ def test_systemd_calls_every_service_well_shut_in(site, service):
 
 
 READS = (KEY, f"{MAPPING}/mapping.db", f"{INSIDE}/journal.db", f"{INSIDE}/received", f"{OUTSIDE}/outbox.db")
+TIMED = ("backup", "backup-verify", "purge", "reconcile", "audit-check")
 MAY_READ = {
     "receive": {f"{INSIDE}/journal.db", f"{INSIDE}/received"},
     "inbox": {f"{INSIDE}/journal.db", f"{INSIDE}/received"},
@@ -438,8 +439,28 @@ def test_the_timers_make_a_backup_and_look_at_it(site):
     assert "appliance_backup_timestamp_seconds 1." in metrics
 
 
-@pytest.mark.parametrize("service", ["backup", "backup-verify"])
-def test_what_makes_backups_is_shut_in_as_the_services_are(site, service):
+def test_the_timers_of_the_night_are_listed_and_do_what_they_say(site):
+    listed = site.host.run("systemctl list-timers --all --no-pager --plain 'appliance-*'")
+    assert {f"appliance-{timer}.timer" for timer in TIMED} <= set(listed.split())
+
+    site.host.run("systemctl start appliance-purge.service appliance-reconcile.service appliance-audit-check.service")
+
+    said = site.host.run(
+        "journalctl --no-pager -o cat -u appliance-purge -u appliance-reconcile -u appliance-audit-check"
+    )
+    assert "Originals, discarded images, reports and rows that are over their days are being removed." in said
+    assert "Rows of deliveries that are over their days are being forgotten." in said
+    assert "Every destination with a url is being asked." in said
+    assert "The audit is whole" in said
+    assert [
+        line["what"]
+        for line in json.loads(site.host.run("appliance audit show --json"))["lines"]
+        if line["who"] == "appliance-watch" and line["what"].startswith("ask")
+    ][-3:] == ["ask purge-inside: purge", "ask purge-outside: purge", "ask forward: reconcile"]
+
+
+@pytest.mark.parametrize("service", TIMED)
+def test_what_timers_start_is_shut_in_as_the_services_are(site, service):
     shown = site.host.run(f"systemd-analyze security --no-pager appliance-{service}.service")
 
     assert float(re.search(r"exposure level for .*: ([0-9.]+)", shown)[1]) <= MOST_EXPOSED

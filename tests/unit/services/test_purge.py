@@ -6,7 +6,7 @@ import pytest
 from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.services.full_check import FullCheck
-from appliance.services.purge import Purge, PurgeInside, PurgeOutside
+from appliance.services.purge import LATEST_S, Purge, PurgeInside, PurgeOutside
 from appliance.spool.inside import Passed, Spool
 from appliance.spool.requests import Requests
 from tests.make import make
@@ -37,6 +37,19 @@ def purged(site, at):
     purge.stop()
 
 
+def work_off(purge):
+    while purge.step():
+        pass
+
+
+def asked(site, purge, verb):
+    """Ask a service, have it work, and return its answer."""
+    requests = Requests(site.state / "requests")
+    request_id = requests.ask(purge.name, verb, {})
+    work_off(purge)
+    return requests.wait(purge.name, request_id, 0)
+
+
 def delivered(spool, number):
     spool_id = arrive(spool, make.ct(SOPInstanceUID=f"1.2.3.{number}"))
     (instance,) = [each for each in spool.claim(9, NOW, set()) if each.id == spool_id]
@@ -55,6 +68,42 @@ def test_an_original_goes_when_every_destination_named_it_and_its_days_are_over(
 
     assert not spool.original(spool_id).exists()
     assert spool.trace(spool_id)[0].instance.state is State.PASSED, "its row is remembered"
+
+
+def test_what_is_over_its_days_goes_when_somebody_asks_and_by_itself_a_day_later(site, spool):
+    first, out = delivered(spool, 1)
+    second, later = delivered(spool, 2)
+    spool.delivered([out], NOW)
+    spool.delivered([later], NOW + DAY)
+    moment = [NOW + 6.5 * DAY]
+    purge = PurgeInside(site, clock=lambda: moment[0])
+    purge.start()
+    work_off(purge)
+
+    moment[0] = NOW + 7.1 * DAY
+    work_off(purge)
+    assert spool.original(first).exists(), "nobody asked, and a day is not over"
+    assert asked(site, purge, "purge") == {"done": 1}
+    assert not spool.original(first).exists()
+    moment[0] = NOW + 8.1 * DAY
+    work_off(purge)
+    assert spool.original(second).exists()
+    moment[0] = NOW + 7.1 * DAY + LATEST_S
+    work_off(purge)
+    purge.stop()
+
+    assert not spool.original(second).exists()
+
+
+@pytest.mark.parametrize("half", [PurgeInside, PurgeOutside])
+def test_a_purging_service_can_be_asked_for_nothing_else(site, half):
+    purge = half(site, clock=lambda: NOW)
+    purge.start()
+
+    answer = asked(site, purge, "rebuild")
+    purge.stop()
+
+    assert "nothing was changed" in answer["error"]
 
 
 def test_what_is_undelivered_quarantined_or_waiting_is_kept_for_ever(site, spool):

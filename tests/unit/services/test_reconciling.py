@@ -8,7 +8,7 @@ from appliance.delivery import Reconciliation
 from appliance.outlet.breaker import Breaker
 from appliance.outlet.destination import Unavailable
 from appliance.outlet.inventory import Absent, NotAnswered
-from appliance.services.reconciling import DAY_S, HOUR_S, Asker, Reconciling
+from appliance.services.reconciling import DAY_S, HOUR_S, LATEST_S, Asker, Reconciling
 from tests.make.spooled import House
 from tests.peers.patience import PATIENCE_S
 
@@ -73,11 +73,11 @@ def asking(tmp_path):
 def test_everything_is_asked_for_once_a_day(asking):
     asking.deliver(1, study="2.25.7")
     asking.deliver(2, study="2.25.8")
-    asking.go_on(DAY_S - 1)
+    asking.go_on(LATEST_S - 1)
     assert asking.stock.asked == []
 
     asking.go_on(1)
-    asking.go_on(DAY_S - 1)
+    asking.go_on(LATEST_S - 1)
     assert asking.stock.asked == ["2.25.7", "2.25.8"]
 
     asking.go_on(1)
@@ -98,7 +98,7 @@ def test_what_is_missing_is_looked_for_an_hour_later_and_made_again_if_it_still_
     (ready,) = asking.deliver(1)
     asking.stock.lost = {ready.sop_instance}
 
-    asking.go_on(DAY_S)
+    asking.go_on(LATEST_S)
     assert asking.counts() == {"MISSING": 1}
     asking.go_on(HOUR_S - 1)
     assert len(asking.stock.asked) == 1
@@ -111,7 +111,7 @@ def test_what_is_missing_is_looked_for_an_hour_later_and_made_again_if_it_still_
 def test_what_is_there_an_hour_later_was_never_lost(asking):
     (ready,) = asking.deliver(1)
     asking.stock.lost = {ready.sop_instance}
-    asking.go_on(DAY_S)
+    asking.go_on(LATEST_S)
 
     asking.stock.lost.clear()
     asking.go_on(HOUR_S)
@@ -124,7 +124,7 @@ def test_more_than_a_site_allows_is_not_sent_again_without_a_person(asking, capl
     made = asking.deliver(1, 2, 3)
     asking.stock.lost = {each.sop_instance for each in made}
 
-    asking.go_on(DAY_S)
+    asking.go_on(LATEST_S)
     asking.go_on(HOUR_S)
 
     assert asking.counts() == {"MISSING": 3}
@@ -149,7 +149,7 @@ def test_what_lost_its_original_is_told_and_not_made_again(asking):
 def test_who_does_not_answer_is_asked_on_where_the_round_stopped_and_nothing_counts_as_lost(asking, trouble, caplog):
     for number in (1, 2, 3):
         asking.deliver(number, study=f"2.25.{number}")
-    asking.go_on(DAY_S - 1)
+    asking.go_on(LATEST_S - 1)
     asking.stock.trouble = trouble
     asking.go_on(1)
     assert asking.stock.asked == ["2.25.1"]
@@ -175,7 +175,7 @@ def test_a_person_has_it_asked_at_once(asking):
 
 def test_a_round_that_a_stop_cut_off_begins_again(asking):
     asking.deliver(1)
-    asking.go_on(DAY_S - 1)
+    asking.go_on(LATEST_S - 1)
     asking.stock.trouble = Unavailable(None, "down.")
     asking.go_on(1)
     asking.service.stop(PATIENCE_S)
@@ -189,8 +189,8 @@ def test_a_round_that_a_stop_cut_off_begins_again(asking):
 
 def test_a_clock_that_was_set_back_lets_it_be_asked_at_once_rather_than_never(asking):
     asking.deliver(1)
-    asking.go_on(2 * DAY_S)
-    asking.house.clock.now -= 2 * DAY_S - 2 * HOUR_S
+    asking.go_on(2 * LATEST_S)
+    asking.house.clock.now -= 2 * LATEST_S - 2 * HOUR_S
 
     asking.go_on()
 
