@@ -309,6 +309,18 @@ def test_a_restart_of_everything_under_load_loses_nobody(site):
     assert caller.refused == 0, "who called while it restarted waited in the socket"
 
 
+def test_a_stop_of_everything_under_load_closes_the_ports_until_the_start(site):
+    with scanner(site, "stop") as caller:
+        site.host.wait_until(lambda: len(caller.acknowledged) >= 3)
+        site.host.run("systemctl stop appliance.target")
+        site.host.wait_until(lambda: not site.host.is_active("appliance-dicom.socket"))
+        site.host.run("systemctl start appliance.target")
+        sent = len(caller.acknowledged)
+        site.host.wait_until(lambda: len(caller.acknowledged) >= sent + 3)
+
+    nothing_lost_nothing_twice(site, caller)
+
+
 def test_a_reload_under_load_takes_a_change_over_and_a_bad_file_not_and_loses_nobody(site):
     config = "/etc/appliance/appliance.yaml"
     with scanner(site, "reload") as caller:
