@@ -39,21 +39,22 @@ def testhost() -> Path:
 class Booted:
     """A host of its own network. A context manager: made, booted, and gone at the end whatever happens.
 
-    address  of the host as this machine reaches it; gateway: this machine as the host reaches it
+    packages  that it has beside the usual ones, with commas
+    address   of the host as this machine reaches it; gateway: this machine as the host reaches it
     """
 
-    def __init__(self, folder: Path, suite: str, name: str = "edge") -> None:
+    def __init__(self, folder: Path, suite: str, name: str = "edge", *, packages: str = "") -> None:
         self._tool = testhost()
         self._environ = {**os.environ, "TESTHOST_STATE": str(folder)}
-        self._suite = suite
+        self._how = ["--suite", suite, *(["--packages", packages] if packages else [])]
         self.name = name
         self.folder = folder
         self.address = self.gateway = ""
 
     def __enter__(self) -> Self:
-        made = self.tool("create", "--suite", self._suite, self.name, check=False)
+        made = self.tool("create", *self._how, self.name, check=False)
         if made.returncode != 0:
-            pytest.skip(f"testhost cannot make a {self._suite} host here: {made.stderr.strip()[-300:]}")
+            pytest.skip(f"testhost cannot make such a host here: {self._how} {made.stderr.strip()[-300:]}")
         self.boot()
         return self
 
