@@ -6,6 +6,7 @@ any moment loses nothing: what was taken and not yet moved is taken again, and k
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from appliance.intake import receipts, tally
 from appliance.intake.beneath import Beneath, Parts
 from appliance.intake.follow_up import FollowUp, Ledger
 from appliance.intake.inbox_observed import InboxObserved, Standing
+from appliance.intake.quota import OverQuota
 from appliance.intake.refusals import NotTaken, Refusal
 from appliance.intake.retries import Retries
 from appliance.intake.scan import FAILED, UNENTERED, Seen, look
@@ -213,6 +215,7 @@ class ClinicInbox:
         except Interrupted:
             return
         except SpoolFull as error:
+            self._say_waiting(item.key, error)
             raise ItemWaits(str(error), all_do=True) from error
         except ReadFailed as error:
             raise ItemWaits(f"{error} It is tried again; check the share or disk.", all_do=False) from error
@@ -222,6 +225,12 @@ class ClinicInbox:
                 "in the inbox or already safe. Check the state folder's disk and the rights on the clinic's folder.",
                 all_do=True,
             ) from error
+
+    def _say_waiting(self, key: str, why: SpoolFull) -> None:
+        """Tell the clinic, who cannot see the log, why its item stands still."""
+        with suppress(OSError):  # the share has gone, too: it is said at the next try
+            over_quota = isinstance(why, OverQuota)
+            receipts.write_waiting(self._below, self._tally_of(key), self._clock(), over_quota=over_quota)
 
     def _take_all(self, item: Settled, seen: Seen) -> None:
         """Take the files, and close the item when nothing of it was put back."""

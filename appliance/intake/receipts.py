@@ -1,7 +1,8 @@
 """A receipt for each item, in the clinic's own ``_receipts`` folder: what was taken, what not and why, what came of it.
 
-Its upper part is written once, when the item is done. Below ``BECAME`` it is written anew whenever the journal's counts
-change. The receipt is all that is kept: which ones are still followed is read from their last line.
+While there is no room for the rest of an item, its receipt says that. When the item is done its upper part is written,
+once; below ``BECAME`` it is written anew whenever the journal's counts change. The receipt is all that is kept: which
+ones are still followed is read from their last line.
 """
 
 import re
@@ -66,6 +67,25 @@ def write(clinic: Beneath, tally: Tally, moment: datetime, *, gone: bool) -> Rec
     return receipt
 
 
+def write_waiting(clinic: Beneath, tally: Tally, moment: datetime, *, over_quota: bool) -> None:
+    """Say in the item's receipt that the rest of it waits for room; the receipt of the done item takes its place.
+
+    over_quota  the clinic has as much in the appliance as it may; False: the appliance's disk is full
+    """
+    taken = tally.counts()[TAKEN]
+    why = "it holds as many images of this clinic as it may (quota)" if over_quota else "its disk is full"
+    lines = [
+        f"Receipt for item {tally.number}: {_titled(tally)}",
+        f"Not done yet, as of {moment:%Y-%m-%d %H:%M} UTC",
+        "",
+        f"{taken} taken so far: safely stored in the appliance.",
+        f"WAITING: the appliance cannot take the rest now, because {why}.",
+        "What was not taken lies unchanged in your folder. Nothing is lost, and it goes on by itself when there is",
+        "room: leave it where it is. If it stays so for more than a day, tell hospital IT the number of this item.",
+    ]
+    clinic.put((RECEIPTS, name_of(tally)), ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+
+
 def update(clinic: Beneath, receipt: Receipt, counts: Counts, moment: datetime) -> bool:
     """Write the lower part anew; return whether the receipt is still to be followed.
 
@@ -119,9 +139,8 @@ def upper_part(tally: Tally, moment: datetime, *, gone: bool) -> str:
     """Return what is said once: how many of the item's files were taken, and why the others were not."""
     counts = tally.counts()
     kept = "They were removed from the inbox." if gone else "The files are in _processed for a while."
-    what = f'"{shown(tally.key)}"' if tally.key != LOOSE else "files dropped without a folder"
     lines = [
-        f"Receipt for item {tally.number}: {what}",
+        f"Receipt for item {tally.number}: {_titled(tally)}",
         f"Taken up and done: {moment:%Y-%m-%d %H:%M} UTC",
         "",
         f"{counts[TAKEN]} taken: safely stored in the appliance. {kept}" if counts[TAKEN] else "0 taken.",
@@ -144,6 +163,10 @@ def upper_part(tally: Tally, moment: datetime, *, gone: bool) -> str:
     if counts[LITTER]:
         lines += [f"{counts[LITTER]} ignored: left behind by operating systems (Thumbs.db, .DS_Store and the like)."]
     return "\n".join(lines) + "\n"
+
+
+def _titled(tally: Tally) -> str:
+    return f'"{shown(tally.key)}"' if tally.key != LOOSE else "files dropped without a folder"
 
 
 def shown(name: str) -> str:

@@ -394,11 +394,12 @@ def test_a_full_disk_makes_items_wait_and_nothing_is_moved_or_failed(tmp_path):
         time.sleep(0.5)
 
     assert (edge.clinic / "study" / "a").exists()
-    assert edge.shelf("_failed") == [] and edge.receipts() == []
+    assert edge.shelf("_failed") == []
+    assert ["WAITING" in text and "its disk is full" in text for text in edge.receipts()] == [True]
 
     edge.config = Edge(tmp_path).config
     with edge.running():
-        until(lambda: edge.receipts())
+        until(lambda: ["1 taken: safely stored" in text for text in edge.receipts()] == [True])
     assert len(edge.rows()) == 1 and {row[4] for row in edge.rows()} == {1}
 
 
