@@ -138,11 +138,7 @@ class Receive:
         Return the names of what needs a restart: then nothing is taken over. Raises ConfigError when the files of the
         encrypted port cannot be used: then nothing is, either.
         """
-        changed = differences(self._config, new)
-        stuck = [name for name in changed if name.startswith(FIXED)]
-        promised = _promised(self._config)
-        if promised != _promised(new) or (promised and "scp.ae_title" in changed):
-            stuck.append("scp.peers[].commitment")
+        stuck = stuck_on(self._config, new)
         if stuck or self._scp is None or self._door is None or self._spool is None:
             return stuck
         try:
@@ -216,6 +212,16 @@ class Receive:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+
+
+def stuck_on(old: Config, new: Config) -> list[str]:
+    """Return the names of what changed and cannot be taken over while the receiver works."""
+    changed = differences(old, new)
+    stuck = [name for name in changed if name.startswith(FIXED)]
+    promised = _promised(old)
+    if promised != _promised(new) or (promised and "scp.ae_title" in changed):
+        stuck.append("scp.peers[].commitment")
+    return stuck
 
 
 def _promised(config: Config) -> list[tuple[str, object]]:

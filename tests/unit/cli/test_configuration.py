@@ -86,3 +86,45 @@ def test_rules_that_cannot_be_used_make_the_configuration_unusable(capsys, tmp_p
 
     assert main(["config", "check", str(file)]) == 1
     assert "rules.yaml line 1" in capsys.readouterr().err
+
+
+def _two(tmp_path, before, after):
+    site = "site: st-elsewhere\nstate: ./var\ndestinations: [{name: a, folder: ./o}]\n"
+    files = [tmp_path / "old.yaml", tmp_path / "new.yaml"]
+    for file, text in zip(files, (before, after), strict=True):
+        file.write_text(site + text)
+    return [str(file) for file in files]
+
+
+def test_what_a_change_asks_for_is_told_as_the_commands_to_give(capsys, tmp_path):
+    changed = _two(tmp_path, "", "scp: {max_associations: 9}\nwatch: {port: 9113}\n")
+
+    assert main(["config", "compare", *changed]) == 2
+
+    told = capsys.readouterr().out
+    assert "Different: scp.max_associations, watch.port." in told
+    assert "systemctl reload appliance-receive\n" in told
+    assert "systemctl restart appliance-watch\n" in told
+
+
+def test_what_no_service_starts_anew_for_ends_with_status_0(capsys, tmp_path):
+    assert main(["config", "compare", "--json", *_two(tmp_path, "", "scp: {idle_s: 9}\n")]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["changed"]) == (True, ["scp.idle_s"])
+    assert (told["services"]["receive"], told["services"]["forward"]) == ("reload", "nothing")
+
+
+def test_nothing_different_is_said_so(capsys, tmp_path):
+    assert main(["config", "compare", *_two(tmp_path, "", "# a remark\n")]) == 0
+
+    assert "no service needs to be told" in capsys.readouterr().out
+
+
+def test_a_configuration_that_cannot_be_used_is_not_compared(capsys, tmp_path):
+    changed = _two(tmp_path, "", "scp: {prot: 104}\n")
+
+    assert main(["config", "compare", "--json", *changed]) == 1
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["line"], told["file"]) == (False, 4, changed[1])
