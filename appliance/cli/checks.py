@@ -67,17 +67,17 @@ def examine(settings: Config) -> list[Finding]:
         _destinations,
         _services,
     )
-    return [finding for check in checks for finding in _looked(check, settings)]
+    return [finding for check in checks for finding in looked(check, settings, check.__name__.strip("_"))]
 
 
-def _looked(check: Callable[[Config], Iterator[Finding]], settings: Config) -> Iterator[Finding]:
+def looked(check: Callable[[Config], Iterator[Finding]], settings: Config, name: str) -> Iterator[Finding]:
     """What ``check`` finds; where the system does not let it look it says so, and the others go on."""
     try:
         yield from check(settings)
     except OSError as error:
         what = f"{error.filename or 'Something'} could not be looked at: {error.strerror or type(error).__name__}."
         do = "Nothing was changed. Run this as the user of the service that needs it, or with sudo."
-        yield Finding(check.__name__.strip("_"), Severity.WARNING, what, do)
+        yield Finding(name, Severity.WARNING, what, do)
 
 
 def _configuration(settings: Config) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import click
 
 from appliance.cli.at_the_door import knock
 from appliance.cli.audit_receiver import look_at_receiver
-from appliance.cli.checks import Finding, Severity, examine
+from appliance.cli.checks import Finding, Severity, examine, looked
 from appliance.cli.logins import look_at_logins
 from appliance.cli.options import answer, load, say, with_config
 from appliance.cli.page_login import look_at_page_login
@@ -45,7 +45,9 @@ def command(config_file: Path | None, as_json: bool, send: bool, through: bool, 
     """
     try:
         settings = load(config_file)
-        findings = [*examine(settings), *knock(settings), *look_at_logins(settings), *look_at_page_login(settings)]
+        findings = examine(settings)
+        for name, look in (("echo", knock), ("login", look_at_logins), ("status page login", look_at_page_login)):
+            findings += looked(look, settings, name)
         if settings.audit.syslog is not None:
             findings += look_at_receiver(settings.audit.syslog)
         if send:

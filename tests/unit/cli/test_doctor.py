@@ -446,3 +446,19 @@ def test_the_token_of_a_destination_is_looked_at_and_never_told(
     assert found["severity"] == severity
     assert says in found["what"]
     assert not secret or secret not in str(found)
+
+
+def test_what_the_system_does_not_let_doctor_look_at_is_a_warning_and_the_rest_is_told(tmp_path, examine, monkeypatch):
+    def refused(_settings):
+        raise PermissionError(13, "Permission denied", "/var/lib/appliance/inside/metrics")
+
+    monkeypatch.setattr("appliance.cli.at_the_door.beating", refused)
+    site = configured(tmp_path, quiet_scp())
+    beat(site)
+
+    status, found = examine(site)
+
+    [echo] = found["echo"]
+    assert (status, echo["severity"], "sudo" in echo["do"]) == (1, "warning", True)
+    assert "/var/lib/appliance/inside/metrics could not be looked at" in echo["what"]
+    assert found["services"][0]["severity"] == "ok"
