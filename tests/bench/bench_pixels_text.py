@@ -1,6 +1,6 @@
 """How much of the text that a reader could read is found, what else is hidden, what it costs, and what is missed.
 
-Measured on images that the finder was tuned on, and on two blocks that are held out: see phantoms.py.
+Measured on images that the finder was tuned on, and on blocks that are held out: see phantoms.py.
 A text counts as hidden when at least 95 % of its ink lies within what was found. What else is touched is counted to the
 pixel, margins included, as a share of all that is neither text nor the label that it stands on.
 """
@@ -125,6 +125,7 @@ def judge(score: Score, made: Phantom, places: list[Place]) -> None:
     [
         pytest.param(FAMILIAR, 0, id="tuned on"),
         pytest.param(OTHER, 300, id="held out"),
+        pytest.param(OTHER, 400, id="held out, new"),
         pytest.param(FAMILIAR, 310, id="held out, more"),
     ],
 )
@@ -157,7 +158,7 @@ def test_nearly_every_text_is_found_and_nearly_nothing_else_is_touched(
     touched = {kind: float(np.mean(score.touched)) for kind, score in scores.items()}
     say(f"classes with more than 2 % touched: {', '.join(kind for kind in touched if touched[kind] > 0.02) or 'none'}")
     # Floors against growing worse, the second for each class. The target is every text, and at most 2 %, which cines
-    # keep; screens of the block held out first were at 2.24 %.
+    # keep; the most of another class was 1.86 %, on blocks of four images each.
     assert sum(score.hidden for score in scores.values()) >= 0.95 * len(texts)
     assert touched.pop("multi-frame") <= 0.02 and max(touched.values()) <= 0.025
 

@@ -5,8 +5,8 @@ could read it: it differs from what is behind it by at least ``LEAST_CONTRAST``,
 ``OTHER`` has other letters, words and ways to stand out than ``FAMILIAR``, and half of it was squeezed by JPEG. The
 finder was tuned on both: on FAMILIAR's seeds 0 to 3, 200 to 203 and 210 to 212, and on OTHER's 0 to 3, 10 to 13, 20 to
 23, 60 to 63, 200 to 204 and 210 to 212. What was missed of OTHER's 40 to 43, 50 to 53, 70 to 73, 80 to 83, 90 to 93 and
-100 to 103 has been read, too. OTHER's 300 to 303 and FAMILIAR's 310 to 313 are held out: they are scored, never looked
-at while something is changed. Whoever does so gives them up, and holds out others.
+100 to 103 has been read, too. OTHER's 300 to 303 and 400 to 403 and FAMILIAR's 310 to 313 are held out: they are
+scored, never looked at while something is changed. Whoever does so gives them up, and holds out others.
 """
 
 from dataclasses import dataclass, field

@@ -4,6 +4,7 @@ Made for hiding: a place too many costs some pixels, a place too few a name. Loc
 connection. Measured in tests/bench/bench_pixels_text.py on images whose texts are known.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from appliance.deid.pixels.box import Box, Found
 from appliance.deid.pixels.outline import Outline
 from appliance.deid.pixels.read_text import Reader, Reading
-from appliance.deid.pixels.see_text import Proposal, Seer
+from appliance.deid.pixels.see_ink import InkSeer
+from appliance.deid.pixels.see_text import LARGE, Proposal, Seer
 from appliance.deid.pixels.strokes import strokes
 from appliance.deid.pixels.text_boxes import (
     crossed,
@@ -39,17 +41,22 @@ _ALONE = 0.9  # confidence of a single letter that the network passed over
 _SHORT, _TURNED = {2: 0.9}, 0.75  # confidence of so few letters that it passed over, and of a line that is not level
 _MOST_READ = 500  # such places of a picture; where there are more, it is full of grain
 _DOUBTED = 0.4  # a score below which a larger place is text only if it reads well, as one beyond the highest is
-_SPECK = (0.25, 200)  # a score and pixels below which a place is not worth reading: if it is a letter, its strokes tell
+_DOUBTFUL, _SURE = 0.2, 0.55  # scores of ink from which a line is read, and from which it is hidden unread, too
+_WHOLE = 0.65  # a score of ink from which a line is seen whole; below it is read on at its ends
+_MARGIN, _ENDS = 1, 0.2  # pixels about a line's ink that are hidden, and heights of it more at either end
+_KNOWN = 0.95  # of what the other network drew, that lies in such lines, and is no place of its own
+_READ_MARGIN = 8  # of a line's height that is read on each side of it
+_SPECK = (0.25, 200)  # a score and pixels below which a place is not worth reading: if it is a letter, its ink tells
 _WELL = (0.8, 3)  # a confidence, and a number of letters
 _WAYS = ((2.0, 2.0), (2.0, 0.0), (0.0, 2.0))  # heights before a line and behind it: the network may leave out a word
-_LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
 _STRAY = 1.2  # heights beyond the first and the last letter that was read in a row of strokes
+_LESS_SURE = 0.1  # that the reading of a longer line may be, or what was added is no text
 _END = 0.8  # heights from the middle of a line's last letter to its end
 _UNREAD = 0.5  # heights more at either end of what looks like a line and cannot be read
 
 
 class TextFinder:
-    """Finds text with two networks in memory, some 150 MB; make one for each process, and keep it.
+    """Finds text with three networks in memory, some 150 MB; make one for each process, and keep it.
 
     Raises CannotLook when the engine or its models are missing or not the ones that were tested.
     """
@@ -59,7 +66,7 @@ class TextFinder:
     def __init__(self, *, threads: int = 1) -> None:
         cv2.setNumThreads(threads)  # or it starts one for each core, in each of several workers
         self.version = engine_version()
-        self._seer, self._reader = Seer(threads=threads), Reader(threads=threads)
+        self._seer, self._reader, self._ink = Seer(threads=threads), Reader(threads=threads), InkSeer(threads=threads)
 
     def find(self, picture: NDArray[np.uint8]) -> list[Found]:
         """Return the places that look like text, from top to bottom; their boxes may overlap.
@@ -78,16 +85,44 @@ class TextFinder:
         if not picture.size:
             return []
         outline = Outline(picture)
-        proposals = merged(self._seer.proposals(picture))
-        found = [text for proposal in proposals if (text := self._judged(picture, proposal, outline))]
+        found = list(self._inked(picture, outline))
+        known = _drawn((text.box for text in found), picture)
+        for proposal in merged(self._seer.proposals(picture)):
+            core = proposal.core
+            if known[core.top : core.bottom, core.left : core.right].mean() < _KNOWN:
+                text = self._judged(picture, proposal, outline)
+                found += [] if text is None else [text]
         found = self._with_strokes(picture, each_once(found), outline)
         return sorted(outermost(found), key=lambda text: (text.box.top, text.box.left))
+
+    def _inked(self, picture: NDArray[np.uint8], outline: Outline) -> Iterator[Found]:
+        """Yield the lines that the network for ink is sure of, and those it doubts that can be read or go on in one."""
+        believed: list[Box] = []
+        for line in self._ink.lines(picture):  # the surest first
+            goes_on = any(same_line(text, line.box) for text in believed)
+            if line.score < _DOUBTFUL and not goes_on:
+                continue
+            shown = _within(line.box.grown(1 + _short(line.box) // _READ_MARGIN), picture)
+            reading = self._reader.read(picture, shown)
+            read = reading.letters and reading.confidence >= (_ALONE if reading.letters == 1 else _least(reading))
+            if not read and line.score < _SURE and not goes_on:
+                continue
+            believed.append(line.box)
+            box = _within(stretched(line.box, _ENDS, _ENDS).grown(_MARGIN), picture)
+            if read and reading.letters > 1 and line.score < _WHOLE:
+                whole = self._whole_line(picture, Proposal(line.box, shown, line.score), reading, outline)
+                yield replace(whole, box=box.around([whole.box]))
+            else:
+                yield Found(box, *((reading.text, reading.confidence) if read else ("", 0.0)))
 
     def _with_strokes(self, picture: NDArray[np.uint8], known: list[Found], outline: Outline) -> list[Found]:
         """Return what is known, as far as its letters go, and what the network passed over and the reader reads."""
         rows, columns = picture.shape[:2]
         found, new = list(known), dict[Box, int]()
+        large = rows * columns > LARGE
         for each in strokes(picture):
+            if large and not each.alone:
+                continue  # rows of letters this large are seen by their ink
             place = next((n for n, text in enumerate(known) if same_line(text.box, each.box)), None)
             part = next((n for n, text in enumerate(known) if each.alone and is_part(text, each.box)), None)
             if place is not None:
@@ -160,6 +195,22 @@ class TextFinder:
             if more.letters > reading.letters and more.confidence >= max(_WELL[0], reading.confidence - _LESS_SURE):
                 box, reading = more.span(longer, _END).around([box]), more
         return Found(outline.fitted(box, proposal.core), reading.text, reading.confidence)
+
+
+def _within(box: Box, picture: NDArray[np.uint8]) -> Box:
+    return box.within(rows=picture.shape[0], columns=picture.shape[1])
+
+
+def _short(box: Box) -> int:
+    return min(box.width, box.height)
+
+
+def _drawn(boxes: Iterable[Box], picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return (R, C), True in the boxes."""
+    drawn = np.zeros(picture.shape[:2], dtype=np.bool_)
+    for box in boxes:
+        drawn[box.top : box.bottom, box.left : box.right] = True
+    return drawn
 
 
 def _least(reading: Reading) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from appliance.deid.pixels.box import Box
 from appliance.deid.pixels.text_models import SEEING, Network, as_input
 
-_LARGE = 1_500_000  # pixels; above it letters are large enough to be seen as they are, below it they are doubled
+LARGE = 1_500_000  # pixels; above it letters are large enough to be seen at half the size, below it they are doubled
 _BLOCK = 32  # pixels; the sides of what the network is shown are multiples of it
 _TILE, _OVERLAP = 20, 3  # blocks of what the network is shown at once; a line as high as the overlap is seen whole
 _PERHAPS = 0.12  # of the map, 0 to 1: below it is certainly no text
@@ -50,16 +50,17 @@ class Seer:
 
     def proposals(self, picture: NDArray[np.uint8]) -> Iterator[Proposal]:
         """Yield what may be text in (R, C) or (R, C, 3), in no useful order; the same place may come twice."""
-        # Enlarged for small letters, evened out for faint ones: each alone misses more than both together.
-        large = picture.shape[0] * picture.shape[1] > _LARGE
-        yield from self._at(picture, picture if large else _resized(picture, 2.0), evened=False)
+        # Enlarged for small letters, evened out for faint ones; those of a large picture are seen by their ink, too.
+        large = picture.shape[0] * picture.shape[1] > LARGE
+        if not large:
+            yield from self._at(picture, _resized(picture, 2.0), evened=False)
         yield from self._at(picture, _resized(picture, 0.5) if large else picture, evened=True)
 
     def _at(self, picture: NDArray[np.uint8], scaled: NDArray[np.uint8], *, evened: bool) -> Iterator[Proposal]:
         rows, columns = picture.shape[:2]
         across, down = columns / scaled.shape[1], rows / scaled.shape[0]
         # What stands out is asked of the picture as it is: evened out, all noise does.
-        for core, score in _cores(self._map(_evened(scaled) if evened else scaled, _parts(_edges(scaled)))):
+        for core, score in _cores(self._map(_evened(scaled) if evened else scaled, parts(edges(scaled)))):
             margin = max(_LEAST_MARGIN, _SHRUNK * across * core.area / (2 * (core.width + core.height)))
             drawn, filled = (
                 Box(
@@ -105,13 +106,13 @@ def _evened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.clip(evened, 0, 255).astype(np.uint8)
 
 
-def _edges(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def edges(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return where brightness changes within a few pixels. Text has such edges, smooth anatomy none."""
     soft = cv2.blur(grey(picture), (3, 3))
     return np.asarray(cv2.morphologyEx(soft, cv2.MORPH_GRADIENT, np.ones((5, 5), dtype=np.uint8)) >= _VISIBLE)
 
 
-def _parts(edges: NDArray[np.bool_]) -> Iterator[Box]:
+def parts(edges: NDArray[np.bool_]) -> Iterator[Box]:
     """Yield what the network is to be shown: all edges, with a block around; each group of them by itself, in tiles."""
     rows, columns = edges.shape
     padded = np.pad(edges, ((0, -rows % _BLOCK), (0, -columns % _BLOCK)))

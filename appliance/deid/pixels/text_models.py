@@ -1,10 +1,13 @@
-"""The two networks that see and read text, as they lie in the package ``rapidocr``: found, checked, opened.
+"""The networks that see and read text: found, checked, opened.
 
-``rapidocr`` itself is never imported: it can fetch models from the net, and what is done with them here is little. Its
-wheel is what the models are shipped in. Source: PP-OCRv6 small, Apache-2.0, see the package's MODEL_LICENSES.md.
+Two lie in the package ``rapidocr``, which itself is never imported: it can fetch models from the net, and what is done
+with them here is little. Its wheel is what the models are shipped in. Source: PP-OCRv6 small, Apache-2.0, see the
+package's MODEL_LICENSES.md. The third is our own and lies beside this file: MIT, as all that is here; tools/ink makes
+it again.
 """
 
 import hashlib
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,16 +20,32 @@ from numpy.typing import NDArray
 from appliance.errors import CannotLook
 
 # The text map knows 4096x3328 of pixels and 8 px of letters only as well as was measured with exactly these.
-SEEING = ("PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f")
-READING = ("PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884")
-NAME = "PP-OCRv6-small"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network's file in an installed package, and what it must be to the byte."""
+
+    package: str
+    file: str
+    sha256: str
+
+
 _CARRIER = "rapidocr"
+SEEING = Model(
+    _CARRIER, "models/PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"
+)
+READING = Model(
+    _CARRIER, "models/PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884"
+)
+INK = Model("appliance.deid.pixels", "ink.onnx", "f6c107aec760f1944fb3f684fa68ed837b3e257aae01ef79f8c15cbee28c097f")
+NAME = "PP-OCRv6-small and ink"
 
 
 class Network:
     """One of the models, ready to run in this process on ``threads`` threads. Same input, same output."""
 
-    def __init__(self, model: tuple[str, str], *, threads: int) -> None:
+    def __init__(self, model: Model, *, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.use_deterministic_compute = True
@@ -36,7 +55,7 @@ class Network:
         self._input = self._session.get_inputs()[0].name
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the only output for (N, 3, height, width) values from -1 to 1."""
+        """Return the only output for (N, channels, height, width) values, as the model was trained with."""
         output: Any = self._session.run(None, {self._input: batch})[0]
         return np.asarray(output, dtype=np.float32)
 
@@ -55,27 +74,26 @@ def as_input(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 def engine_version() -> str:
     """What a report says about the engine: the package that holds the models, and what runs them."""
     try:
-        return f"rapidocr {version(_CARRIER)}, onnxruntime {version('onnxruntime')}"
+        return f"rapidocr {version(_CARRIER)}, ink {INK.sha256[:8]}, onnxruntime {version('onnxruntime')}"
     except PackageNotFoundError as missing:
         raise CannotLook(_absent(f"the package {missing.name}")) from missing
 
 
-def _body(model: tuple[str, str]) -> bytes:
-    name, digest = model
-    spec = find_spec(_CARRIER)
+def _body(model: Model) -> bytes:
+    spec = find_spec(model.package)
     folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-    for file in (folder / "models" / name for folder in folders):
+    for file in (folder / model.file for folder in folders):
         try:
             body = file.read_bytes()
         except OSError:
             continue
-        if hashlib.sha256(body).hexdigest() != digest:
+        if hashlib.sha256(body).hexdigest() != model.sha256:
             raise CannotLook(
-                f"The model {name} for finding text is not the one that was tested: its SHA-256 differs. "
+                f"The model {file.name} for finding text is not the one that was tested: its SHA-256 differs. "
                 "Nothing was looked at, and nothing leaves without a look. Install the appliance's packages again."
             )
         return body
-    raise CannotLook(_absent(f"{name} of the package {_CARRIER}"))
+    raise CannotLook(_absent(f"{Path(model.file).name} of the package {model.package}"))
 
 
 def _absent(what: str) -> str:

@@ -1,5 +1,6 @@
 """Text in pictures is found, turned, faint and small too; what cannot be looked at is an error, not an empty answer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,21 +154,31 @@ def test_a_picture_beyond_all_measure_is_refused_before_it_costs_memory(finder):
         finder.find(np.broadcast_to(np.uint8(0), (side, side)))
 
 
-def test_without_its_models_nothing_is_looked_at(monkeypatch):
+MODELS = (text_models.SEEING, text_models.READING, text_models.INK)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_one_of_its_models_nothing_is_looked_at(model):
+    with pytest.raises(CannotLook, match="missing"):
+        text_models.Network(replace(model, package="no_such_package"), threads=1)
+
+
+def test_without_the_package_of_its_models_nothing_is_looked_at(monkeypatch):
     monkeypatch.setattr(text_models, "_CARRIER", "no_such_package")
 
     with pytest.raises(CannotLook, match="missing"):
         TextFinder()
 
 
-def test_a_model_that_is_not_the_tested_one_is_not_used():
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_that_is_not_the_tested_one_is_not_used(model):
     with pytest.raises(CannotLook, match="SHA-256"):
-        text_models.Network((text_models.SEEING[0], "0" * 64), threads=1)
+        text_models.Network(replace(model, sha256="0" * 64), threads=1)
 
 
 def test_the_report_can_name_the_engine_and_its_versions(finder):
-    assert finder.name == "PP-OCRv6-small"
-    assert finder.version.startswith("rapidocr ")
+    assert finder.name == "PP-OCRv6-small and ink"
+    assert finder.version.startswith("rapidocr ") and text_models.INK.sha256[:8] in finder.version
 
 
 def test_what_runs_the_networks_holds_no_word_to_its_maker():
