@@ -1,4 +1,7 @@
-"""A small certificate authority for loopback: its certificate, and what it signs."""
+"""A small certificate authority for loopback: its certificate, and what it signs.
+
+With the key identifiers and usages of RFC 5280 (4.2.1), which Python demands from 3.13 on.
+"""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -21,15 +24,15 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named(name)
         self.certificate = folder / "ca.pem"
-        signed = _certificate(self._name, self._name, self._key.public_key(), is_ca=True).sign(
-            self._key, hashes.SHA256()
-        )
+        public = self._key.public_key()
+        signed = _certificate(self._name, self._name, public, public, is_ca=True).sign(self._key, hashes.SHA256())
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, name: str, *, host: str = "", ends: timedelta = VALID) -> tuple[Path, Path]:
         """Return (certificate, key) for 127.0.0.1 under this name, and for ``host``; it ends so long after now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(_named(name), self._name, key.public_key(), is_ca=False, host=host, ends=ends)
+        public, ours = key.public_key(), self._key.public_key()
+        made = _certificate(_named(name), self._name, public, ours, is_ca=False, host=host, ends=ends)
         signed = made.sign(self._key, hashes.SHA256())
         certificate, private = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
@@ -58,6 +61,7 @@ def _certificate(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
+    signer: ec.EllipticCurvePublicKey,
     *,
     is_ca: bool,
     host: str = "",
@@ -76,4 +80,21 @@ def _certificate(
         .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
+        .add_extension(_usage(is_ca=is_ca), critical=True)
+    )
+
+
+def _usage(*, is_ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_ca,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
