@@ -72,12 +72,12 @@ def commands(group, context, path=()):
             yield (*path, name), found
 
 
-def test_every_command_but_the_demo_and_the_example_takes_a_configuration():
+def test_every_command_takes_a_configuration_but_those_that_need_none_or_compare_two():
     without = {
         words for words, found in commands(appliance, click.Context(appliance)) if not has_option(found, "config_file")
     }
 
-    assert without == {("demo",), ("config", "example")}
+    assert without == {("demo",), ("config", "example"), ("config", "compare")}
 
 
 def test_every_command_that_shows_or_asks_answers_programs_too():
