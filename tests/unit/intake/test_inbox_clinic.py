@@ -287,15 +287,16 @@ def test_a_file_that_trips_the_program_is_refused_and_its_neighbours_are_taken(r
     assert any("test_inbox_clinic.py" in str(record.__dict__.get("place")) for record in caplog.records)
 
 
-@pytest.mark.parametrize("error", [SpoolFull("full"), OSError(errno.EIO, "the state disk")])
-def test_trouble_behind_the_door_leaves_everything_where_it_is(room, error):
+@pytest.mark.parametrize(("error", "told"), [(SpoolFull("full"), 1), (OSError(errno.EIO, "the state disk"), 0)])
+def test_trouble_behind_the_door_leaves_everything_where_it_is_and_a_full_disk_is_told(room, error, told):
     room.drop("study/a")
     room.drop("other/b", number=2)
     room.door.fails = error
 
     room.pass_time(30)
     assert (room.folder / "study" / "a").exists() and (room.folder / "other" / "b").exists()
-    assert room.receipts() == [] and not list(room.folder.glob("_failed/*"))
+    assert [receipt.count("Not done yet") for receipt in room.receipts()] == [1] * told
+    assert not list(room.folder.glob("_failed/*"))
     assert room.told.count(("item", "src", "error", 0.0)) == 1
 
     room.door.fails = None
