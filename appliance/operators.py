@@ -21,9 +21,7 @@ class Proxy:
 
     secret_file: Path  # what it sends as X-Appliance-Proxy: whoever else reaches the port must not name a person
     header: str = "X-Remote-User"
-    address_header: str = (
-        ""  # in which it says where the person is, as X-Forwarded-For; left out: its own address is kept
-    )
+    address_header: str = ""  # says where the person is, as X-Forwarded-For; left out: the proxy's address is kept
 
     def __post_init__(self) -> None:
         demand(_HEADER.fullmatch(self.header) is not None, "header must be the name of an HTTP header.")

@@ -7,9 +7,11 @@ timer at night says when, or a person ('appliance purge'); if nobody does, it is
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.config import Config
+from appliance.errors import SpoolFull
 from appliance.services.books import Books
 from appliance.services.full_check import FullCheck
 from appliance.spool.files import free_bytes
@@ -42,13 +44,17 @@ class Asked:
         self._owner = owner
 
     def step(self) -> bool:
-        """Answer what is asked; return whether it is time now."""
+        """Answer what is asked; return whether it is time now.
+
+        On a disk too full for the answer it is time all the same: to let go is what makes room for it.
+        """
         due = False
         for request in self._requests.take(self._owner):
             known = request.verb == "purge"
-            refused = {"error": f"'{self._owner}' can't be asked to do this; nothing was changed."}
-            self._requests.answer(self._owner, request.id, {"done": 1} if known else refused)
             due = due or known
+            refused = {"error": f"'{self._owner}' can't be asked to do this; nothing was changed."}
+            with suppress(SpoolFull):  # asked again with the next step
+                self._requests.answer(self._owner, request.id, {"done": 1} if known else refused)
         return due
 
 

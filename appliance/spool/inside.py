@@ -110,8 +110,12 @@ class Spool:
         self.journal.withhold(instance, Event.REFUSED, reason.value, detail, digest, self._clock(), study)
         self.put_in_quarantine(instance.id, reason, detail)
 
+    def found_quarantined(self, arrivals: Iterable[Arrival], reason: Reason, come_to: Iterable[ComeTo]) -> None:
+        """Give files that lie in quarantine their rows, in one commit with the rounds that they had come to."""
+        self.journal.found_quarantined(arrivals, reason.value, come_to, self._clock())
+
     def take_up(self, found: Iterable[ComeTo]) -> None:
-        """Let instances of a journal that was made again go on in the round that they had come to."""
+        """Let RECEIVED instances of a journal that was made again go on in the round that they had come to."""
         take_up(self.journal.database, found, self._clock())
 
     def defer(self, instance: Instance, not_before: float) -> None:

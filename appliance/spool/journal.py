@@ -15,11 +15,13 @@ from pathlib import Path
 from appliance.errors import IllegalMove
 from appliance.lifecycle import Event, State, after, starts_new_round
 from appliance.model import Arrival, Instance
+from appliance.spool import rounds
 from appliance.spool.backoff import LONGEST_S
 from appliance.spool.database import Database
 from appliance.spool.held import count_once
 from appliance.spool.journal_schema import SCHEMA, VERSION
 from appliance.spool.journal_view import COLUMNS, JournalView, instance_of
+from appliance.spool.rounds import ComeTo
 from appliance.spool.settings import put
 from appliance.spool.settled import Settled
 
@@ -57,10 +59,14 @@ class Journal(JournalView):
         with self.database.writing(durably=False) as connection:
             return _insert(connection, [_row(arrival, State.RECEIVED, "", "") for arrival in arrivals])
 
-    def found_quarantined(self, arrivals: Iterable[Arrival], reason: str) -> int:
-        """Insert QUARANTINED rows for files that recovery found in the folder of ``reason``."""
+    def found_quarantined(
+        self, arrivals: Iterable[Arrival], reason: str, come_to: Iterable[ComeTo] = (), at: float = 0.0
+    ) -> int:
+        """Insert QUARANTINED rows for files found in the folder of ``reason``, in their rounds by the same commit."""
         with self.database.writing(durably=True) as connection:
-            return _insert(connection, [_row(arrival, State.QUARANTINED, reason, "") for arrival in arrivals])
+            new = _insert(connection, [_row(arrival, State.QUARANTINED, reason, "") for arrival in arrivals])
+            rounds.write(connection, come_to, at)
+        return new
 
     # --- claiming -------------------------------------------------------------------------------------------------
 

@@ -204,9 +204,7 @@ def _quarantined(spool: Spool, last: Last) -> Iterator[None]:
         for ids in _pages(folder, _LAST):
             states = spool.journal.states(ids)
             fresh = [arrival for each in ids if each not in states for arrival in _arrival(spool, each)]
-            if fresh:
-                spool.journal.found_quarantined(fresh, reason.value)
-                spool.take_up(come_to(entry) for entry in last([each.id for each in fresh]).values())
+            spool.found_quarantined(fresh, reason, map(come_to, last([each.id for each in fresh]).values()))
             for spool_id, (state, why, purged) in states.items():
                 if purged:
                     unlink(folder / f"{spool_id}.dcm")

@@ -4,6 +4,7 @@ The file tells no round. Its report does: with it the instance goes by the outsi
 what was delivered is not delivered once more under another.
 """
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,19 +39,24 @@ def come_to(entry: Entry) -> ComeTo:
 
 
 def take_up(database: Database, found: Iterable[ComeTo], at: float) -> None:
-    """Let instances that are RECEIVED or QUARANTINED go on in the round that they had come to.
+    """Let RECEIVED instances go on in the round that they had come to.
 
-    A later round than that is left as it is. Not durably: what a power cut takes is found again.
+    Not durably: what a power cut takes is found again when they are claimed again.
     """
     with database.writing(durably=False) as connection:
-        for each in found:
-            if connection.execute(
-                "UPDATE instance SET round = ?, accepted = ?, attempts = 0, not_before = ?"
-                " WHERE id = ? AND round <= ? AND state IN ('RECEIVED', 'QUARANTINED')",
-                (each.round, " ".join(sorted(each.accepted)), each.not_before, each.id, each.round),
-            ).rowcount:
-                connection.execute(
-                    "INSERT INTO move (id, round, at, event, state, reason, detail, out, by)"
-                    " SELECT id, round, ?, 'lost-journal', state, reason, '', '', '' FROM instance WHERE id = ?",
-                    (at, each.id),
-                )
+        write(connection, found, at)
+
+
+def write(connection: sqlite3.Connection, found: Iterable[ComeTo], at: float) -> None:
+    """Write the rounds of RECEIVED or QUARANTINED instances, within a transaction; a later round is left as it is."""
+    for each in found:
+        if connection.execute(
+            "UPDATE instance SET round = ?, accepted = ?, attempts = 0, not_before = ?"
+            " WHERE id = ? AND round <= ? AND state IN ('RECEIVED', 'QUARANTINED')",
+            (each.round, " ".join(sorted(each.accepted)), each.not_before, each.id, each.round),
+        ).rowcount:
+            connection.execute(
+                "INSERT INTO move (id, round, at, event, state, reason, detail, out, by)"
+                " SELECT id, round, ?, 'lost-journal', state, reason, '', '', '' FROM instance WHERE id = ?",
+                (at, each.id),
+            )

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from appliance.errors import CannotLook
 
-# The text map knows 4096x3328 of pixels and 8 px of letters only as well as was measured with exactly these.
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -32,6 +30,7 @@ class Model:
 
 
 _CARRIER = "rapidocr"
+# The text map knows 4096x3328 of pixels and 8 px of letters only as well as was measured with exactly these.
 SEEING = Model(
     _CARRIER, "models/PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"
 )

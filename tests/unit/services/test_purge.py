@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from appliance.errors import SpoolFull
 from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.services.full_check import FullCheck
@@ -93,6 +94,28 @@ def test_what_is_over_its_days_goes_when_somebody_asks_and_by_itself_a_day_later
     purge.stop()
 
     assert not spool.original(second).exists()
+
+
+def test_a_disk_too_full_for_the_answer_is_purged_all_the_same_and_answered_then(site, spool, monkeypatch):
+    spool_id, out = delivered(spool, 1)
+    spool.delivered([out], NOW)
+    moment = [NOW + 6.9 * DAY]
+    purge = PurgeInside(site, clock=lambda: moment[0])
+    purge.start()
+    work_off(purge)
+    moment[0] = NOW + 7.1 * DAY
+
+    def full(*_):
+        raise SpoolFull("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Requests, "answer", full)
+        assert asked(site, purge, "purge") is None
+    assert not spool.original(spool_id).exists()
+    work_off(purge)
+    purge.stop()
+
+    assert Requests(site.state / "requests").take("purge-inside") == []
 
 
 @pytest.mark.parametrize("half", [PurgeInside, PurgeOutside])

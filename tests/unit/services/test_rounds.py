@@ -6,6 +6,7 @@ from appliance.lifecycle import State
 from appliance.reasons import Reason
 from appliance.spool.inside import Spool
 from appliance.spool.outbox import Outbox
+from appliance.spool.recovery import recover_inside
 from appliance.spool.reports import Reports
 from tests.make import make
 from tests.make.arrive import arrive
@@ -69,6 +70,30 @@ def test_what_was_quarantined_in_a_later_round_is_released_into_the_one_after(si
 
     after = spool.trace(spool_id)[0].instance
     assert (after.state, after.round) == (State.PASSED, 3)
+
+
+def test_what_lies_in_quarantine_has_no_row_before_its_round_is_known_whenever_it_is_cut_off(site, spool, monkeypatch):
+    spool_id = arrive(spool, make.ct(), announced="1.2.3.99")
+    with running(site) as service:
+        work_off(service)
+        spool.release(spool_id, by="test")
+        work_off(service)
+    spool.journal.database.set_aside()
+    outbox, reports = Outbox(site.state / "outside"), Reports(spool.layout.reports)
+
+    def cut_off(_connection, found, _at):
+        if list(found):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("appliance.spool.rounds.write", cut_off)
+        recover_inside(spool, outbox, reports.last).finish()
+    assert spool.journal.instance(spool_id) is None
+    recover_inside(spool, outbox, reports.last).finish()
+    outbox.close()
+    reports.close()
+
+    assert spool.journal.instance(spool_id).round == 2
 
 
 def test_the_second_of_two_equal_arrivals_does_not_become_the_first_because_its_row_was_made_first(
