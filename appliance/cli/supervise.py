@@ -22,7 +22,7 @@ LIFELINE = "APPLIANCE_LIFELINE"  # descriptor whose end of file says that the su
 LOOK_S = 0.2
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-SETTLED_S = 10.0  # a child that lived so long was able to start
+SETTLED_S = 60.0  # a child that lived so long was able to start; on a busy machine it may take half a minute to say no
 STOP_S = 120.0  # for all children to drain; what is left then is killed, and nothing is lost by that
 
 
